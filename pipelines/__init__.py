@@ -1,0 +1,1 @@
+"""The commands of the console script ``recsys``. Nothing here is imported by the library or by a user's code."""

@@ -1,0 +1,124 @@
+"""The console command ``recsys``. Nothing heavy is imported before the command line is understood."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+from pipelines.commands import COMMANDS, ROLES, Command, UsageError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit code: 0, 1 (a bug or a crash has a traceback), 2 (the user can mend it), 130 (interrupted)."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(given)
+    except UsageError as error:
+        return fail(str(error))
+    except SystemExit as done:  # argparse after --help
+        return int(done.code or 0)
+    except KeyboardInterrupt as stop:
+        print(f"\nrecsys: stopped. {stop}".rstrip(), file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        return 141
+    except ValueError as error:
+        from recsys.errors import RecsysError
+
+        if isinstance(error, RecsysError):
+            return fail(str(error))
+        raise
+
+
+def fail(message: str) -> int:
+    """Print an error, a line for each problem, and return the exit code of a mistake that the user can mend."""
+    for line in message.splitlines():
+        print(f"recsys: error: {line}", file=sys.stderr)
+    return 2
+
+
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if argv[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"recsys {version('recsys-axes')}")
+        return 0
+    name, rest = argv[0], argv[1:]
+    groups = {full.split()[0] for full in COMMANDS if " " in full}
+    if name in groups:
+        inner = [full.split()[1] for full in COMMANDS if full.startswith(f"{name} ")]
+        if not rest or rest[0] in ("-h", "--help"):
+            print(_overview(name))
+            return 0
+        if rest[0] not in inner:
+            raise UsageError(f"recsys {name}: no command {rest[0]!r}; there are: {', '.join(inner)}{_close(rest[0], inner)}")
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    if name not in COMMANDS:
+        known = sorted({full.split()[0] for full in COMMANDS})
+        raise UsageError(f"no command {name!r}; there are: {', '.join(known)}{_close(name, known)}")
+    command = COMMANDS[name]
+    overrides: list[tuple[str, str]] = []
+    if command.overrides:
+        rest, overrides = split_overrides(rest, command)
+    args = command.parser().parse_args(rest)
+    args.overrides = overrides
+    module, _, function = command.runs.partition(":")
+    return int(getattr(importlib.import_module(module), function)(args))
+
+
+def split_overrides(argv: Sequence[str], command: Command) -> tuple[list[str], list[tuple[str, str]]]:
+    """The command's own arguments, and overrides as pairs of dotted path and YAML text.
+
+    Raises:
+        UsageError: an option of neither kind, or one without a value.
+    """
+    own, rest, found, at = command.own(), [], [], 0
+    while at < len(argv):
+        token, at = argv[at], at + 1
+        option, equals, value = token.partition("=")
+        if not token.startswith("--") or option in own:
+            rest.append(token)
+            continue
+        key = option[2:]
+        if key.split(".")[0] not in ROLES:
+            allowed = [*own, *(f"--{role}" for role in ROLES)]
+            head, dot, tail = option.partition(".")
+            close = _close(head, allowed, dot + tail)
+            takes = f"{', '.join(sorted(own))} and, of the config, {', '.join(ROLES)}"
+            raise UsageError(f"recsys {command.name}: no option {option}; it takes {takes}{close}")
+        if not equals:
+            follows = at < len(argv) and not argv[at].startswith("--")
+            if follows:
+                value, at = argv[at], at + 1
+            elif not key.endswith(".help"):
+                raise UsageError(f"recsys {command.name}: {option} needs a value: {option}=VALUE")
+        found.append((key, value))
+    return rest, found
+
+
+def _close(given: str, allowed: Sequence[str], rest: str = "") -> str:
+    close = difflib.get_close_matches(given, allowed, n=1, cutoff=0.6)
+    return f". Did you mean {close[0]}{rest}?" if close else ""
+
+
+def _overview(group: str = "") -> str:
+    rows = [(name, command.help) for name, command in COMMANDS.items() if name.startswith(group)]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"  {name:<{width}}  {text}" for name, text in rows]
+    return "\n".join(
+        [
+            f"usage: recsys {group or 'COMMAND'} ...",
+            "",
+            "Experiments with recommenders in which data, model, sampler and loss are free axes.",
+            "",
+            *lines,
+            "",
+            "recsys COMMAND --help says what a command takes.",
+        ]
+    )

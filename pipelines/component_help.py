@@ -1,0 +1,56 @@
+"""What ``--model.help`` and ``--model.help=MF`` print: the classes of a place in a config, and the options of one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.classes import Option, candidates, find, options, role_names, see_current_folder
+from pipelines.config import option_at
+from pipelines.typed import default_of, roles, word
+from recsys.part import class_path
+
+
+def component_help(tree: Mapping[str, Any], key: str, name: str = "", root: type | None = None) -> str:
+    """Help for the option at a dotted path of a config.
+
+    Raises:
+        Problem: there is no such option or class.
+    """
+    see_current_folder()
+    option = option_at(tree, key, root)
+    among = roles(option.hint)
+    if name:
+        return class_help(find(name, among, key), key)
+    if not among:
+        return f"--{key}: {_line(option)}"
+    short = candidates(among)
+    if len(short) == 1:
+        return class_help(next(iter(short.values())), key)
+    width = max(map(len, short), default=0)
+    lines = [f"  {label:<{width}}  {summary(cls)}" for label, cls in short.items()]
+    own = f"  or the import path of a {role_names(among)} of your own (my_module.MyClass, found from the current folder)"
+    return "\n".join([f"--{key}=CLASS ({role_names(among)})", *lines, own, f"--{key}.help=CLASS says what a class takes."])
+
+
+def class_help(cls: type, key: str) -> str:
+    """The docstring of a class and its options as command-line overrides."""
+    rows = [f"  --{key}.{option.name}: {_line(option)}" for option in options(cls).values()]
+    doc = inspect.cleandoc(cls.__doc__ or "")
+    return "\n".join([f"{cls.__name__} ({class_path(cls)})", "", *([doc, ""] if doc else []), *(rows or ["  It has no options."])])
+
+
+def summary(cls: type) -> str:
+    """The first sentence of a class's docstring."""
+    return inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".:")
+
+
+def _line(option: Option) -> str:
+    return f"{word(option.hint)}" + (", required" if option.required else f" = {_shown(default_of(option))}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict) and "class_path" in value:
+        return str(value["class_path"]).rpartition(".")[2]
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,148 @@
+"""What a run says while it goes: a bar on a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from pipelines.tables import duration
+
+EVERY = 10.0
+"""Seconds between plain lines within an epoch."""
+
+
+def progress_for(stream: TextIO) -> Lines | Bar:
+    """A bar if the stream is a terminal, else lines."""
+    return Bar(stream) if stream.isatty() else Lines(stream)
+
+
+class Clock:
+    """Where a phase stands, from the calls of a run: rows a second in this epoch and seconds left in this phase."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.begin("", 0)
+
+    def begin(self, name: str, epochs: int) -> None:
+        """A phase begins."""
+        self.name, self.epochs = name, epochs
+        self.current, self.metric = 0, ""
+        self.first: tuple[float, float] | None = None  # share of the phase done, and when: at its first step seen
+        self.start = (0, self.now())  # rows and time at the first step seen of the epoch
+        self.rows_per_second, self.share, self.loss = math.nan, 0.0, math.nan
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, rows: int) -> None:
+        """A step is done."""
+        now = self.now()
+        if epoch != self.current:
+            self.current, self.start = epoch, (rows, now)
+        elif now > self.start[1]:
+            self.rows_per_second = (rows - self.start[0]) / (now - self.start[1])
+        self.share = (epoch - 1 + step / max(steps, 1)) / max(self.epochs, 1)
+        self.loss = loss
+        self.first = self.first or (self.share, now)
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        """An epoch has ended; the first validation metric is the one shown."""
+        shown = [(key, value) for key, value in record.items() if key.startswith("valid/")]
+        self.metric = f"{shown[0][0]} {shown[0][1]:.4f}" if shown else ""
+        self.loss = float(record.get("loss", math.nan))
+        if record.get("seconds"):
+            self.rows_per_second = float(record["rows"]) / float(record["seconds"])
+
+    def left(self) -> float:
+        """Seconds left if no epoch is saved by early stopping; nan while nothing is known."""
+        if self.first is None or self.share <= self.first[0]:
+            return math.nan
+        return (self.now() - self.first[1]) / (self.share - self.first[0]) * (1 - self.share)
+
+    def line(self) -> str:
+        """One line: phase, epoch, loss, metric, rows a second, time left."""
+        parts = [self.name]
+        if self.current and self.epochs:
+            parts.append(f"epoch {self.current}/{self.epochs}")
+        if math.isfinite(self.loss):
+            parts.append(f"loss {self.loss:.4f}")
+        if self.metric:
+            parts.append(self.metric)
+        if math.isfinite(self.rows_per_second):
+            parts.append(f"{self.rows_per_second:,.0f} rows/s")
+        if math.isfinite(left := self.left()) and self.share < 1:
+            parts.append(f"{duration(left)} left at most")
+        return "  ".join(parts)
+
+
+class Lines(AbstractContextManager["Lines"]):
+    """A line for each phase and epoch, and every ten seconds within an epoch."""
+
+    def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self.stream, self.now, self.clock = stream, now, Clock(now)
+        self.said = now()
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.stream.flush()
+
+    def phase(self, name: str, epochs: int) -> None:
+        self.clock.begin(name, epochs)
+        self.say(f"{name}: at most {epochs} epochs" if epochs else name)
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, rows: int) -> None:
+        self.clock.step(epoch, step, steps, loss, rows)
+        if self.now() - self.said >= EVERY:
+            self.say(self.clock.line() + f"  step {step}/{steps}")
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        self.clock.current = int(record.get("epoch", self.clock.current))
+        self.clock.epoch(record)
+        self.say(self.clock.line())
+
+    def say(self, text: str) -> None:
+        self.said = self.now()
+        print(text, file=self.stream, flush=True)
+
+
+class Bar(AbstractContextManager["Bar"]):
+    """One bar a phase, redrawn at most ten times a second."""
+
+    def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self.clock, self.now, self.drawn = Clock(now), now, 0.0
+        self.bar = Progress(BarColumn(bar_width=20), TextColumn("{task.description}", markup=False), console=Console(file=stream, highlight=False))
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def phase(self, name: str, epochs: int) -> None:
+        self.clock.begin(name, epochs)
+        if self.task is not None:
+            self.bar.remove_task(self.task)
+        self.task = self.bar.add_task(name, total=1.0 if epochs else None)
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, rows: int) -> None:
+        self.clock.step(epoch, step, steps, loss, rows)
+        if self.now() - self.drawn >= 0.1:
+            self._draw()
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        self.clock.current = int(record.get("epoch", self.clock.current))
+        self.clock.epoch(record)
+        self._draw()
+
+    def say(self, text: str) -> None:
+        self.bar.console.print(text, markup=False, soft_wrap=True)
+
+    def _draw(self) -> None:
+        self.drawn = self.now()
+        if self.task is not None:
+            self.bar.update(self.task, completed=self.clock.share, description=self.clock.line())

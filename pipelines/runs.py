@@ -1,0 +1,91 @@
+"""Which folder a run lies in, and who records it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.classes import suggestion
+from recsys.errors import RunError
+from recsys.run_folder import RUN, find, new_folder, writable
+
+if TYPE_CHECKING:
+    from recsys.experiment import Experiment
+    from recsys.run import Run
+    from recsys.tracking import Tracker
+
+CONFIG = "config.yaml"
+
+
+def folder_for(experiment: Experiment, runs: Path, *, stem: str, name: str | None, resume: bool) -> Path:
+    """The folder of a new run, or of the one to be continued: by its name, else the newest of the same config.
+
+    Raises:
+        RunError: no run can be written there, the name is taken or no plain folder name, or there is nothing to continue.
+    """
+    writable(runs)
+    if name is not None:
+        return _named(runs, name, resume)
+    fingerprint = experiment.fingerprint()
+    if not resume:
+        return new_folder(runs, stem, fingerprint)
+    found = find(runs, fingerprint)
+    if not found:
+        raise RunError(f"nothing to resume: no run in {runs} has this config; leave --resume out to start one, or name it with --name")
+    return found[0]
+
+
+def _named(runs: Path, name: str, resume: bool) -> Path:
+    if not re.fullmatch(r"\w[\w.+@-]*", name):
+        raise RunError(f"--name {name!r} is not allowed; allowed are letters, digits and _ . + @ - (it names a folder)")
+    folder = runs / name
+    there = (folder / RUN).exists()
+    if there and not resume:
+        raise RunError(f"the run {name!r} exists already ({folder}); continue it with --resume, or choose another --name")
+    if resume and not there:
+        missing = f"nothing to resume: no run {name!r} in {runs}; leave --resume out to start it"
+        raise RunError(missing + suggestion(name, names_in(runs)))
+    return folder
+
+
+def find_run(run: str, runs: Path) -> Path:
+    """The folder of a stored run, given by its path or its name.
+
+    Raises:
+        RunError: there is none.
+    """
+    for folder in (Path(run), runs / run):
+        if (folder / RUN).is_file():
+            return folder
+    names = names_in(runs)
+    there = f"{runs} has {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}" if names else f"{runs} has none"
+    raise RunError(f"no run at {run!r}; give the folder of a run or its name below --runs ({there}){suggestion(run, names)}")
+
+
+def load_runs(names: Sequence[str], runs: Path) -> list[Run]:
+    """Finished runs, by path or name; classes of the user's own are found from the current folder."""
+    from pipelines.classes import see_current_folder
+    from recsys.run import load
+
+    see_current_folder()
+    return [load(find_run(name, runs)) for name in names]
+
+
+def names_in(runs: Path) -> list[str]:
+    """The names of the runs in a folder."""
+    return sorted(path.parent.name for path in runs.glob(f"*/{RUN}"))
+
+
+def make_tracker(kind: str | None, folder: Path, *, experiment: str) -> Tracker | None:
+    """The tracker that ``--tracking`` asks for; MLflow by default where MLFLOW_TRACKING_URI is set, else a file in the run's folder."""
+    kind = kind or ("mlflow" if os.environ.get("MLFLOW_TRACKING_URI") else "file")
+    if kind == "none":
+        return None
+    from recsys.tracking import FileTracker, MLflowTracker
+
+    if kind == "mlflow":
+        return MLflowTracker(experiment=experiment, run_name=folder.name, folder=folder)
+    return FileTracker(folder)

@@ -1,0 +1,56 @@
+"""Tables on a terminal, and the same numbers in a pipe."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from recsys.statistics import Difference, Interval
+
+
+def console() -> Console:
+    """Standard output; wide enough for a table when it is no terminal."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False, soft_wrap=False)
+
+
+def plain_table(title: str, *columns: str) -> Table:
+    """An empty table, the first column for names and the others for numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for at, name in enumerate(columns):
+        table.add_column(name, justify="left" if at == 0 else "right", no_wrap=at == 0)
+    return table
+
+
+def number(value: float) -> str:
+    """Four digits after the point for shares, fewer for larger numbers."""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def with_interval(found: Interval) -> str:
+    """``0.1420 [0.1391, 0.1449]``."""
+    return f"{number(found.mean)} [{number(found.low)}, {number(found.high)}]"
+
+
+def with_p(found: Difference, p: float) -> str:
+    """``+0.0120 [0.0093, 0.0148] p=0.001``."""
+    shown = "p<0.001" if p < 0.001 else f"p={p:.3f}"
+    return f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}] {shown}"
+
+
+def duration(seconds: float) -> str:
+    """``0.8 s``, ``42 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if not math.isfinite(seconds):
+        return "-"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

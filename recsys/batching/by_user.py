@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recsys.batching.batches import Batches
+from recsys.catalog import below
+from recsys.step import EpochView
+
+
+class ByUser(Batches):
+    """Users drawn uniformly with replacement, and of each user ``positives`` of its rows.
+
+    This is how LightGCN and PLD sample: every user weighs the same, however many events it has. ``size`` is the number of users in
+    a batch; the rows of one draw of a user are one group. A user's rows are drawn without replacement (Floyd's algorithm) where it
+    has enough of them, else with replacement. An epoch has as many rows as there are examples (at least one batch).
+    """
+
+    def __init__(self, *, size: int = 2048, positives: int = 1) -> None:
+        super().__init__(size=size)
+        if positives < 1:
+            raise ValueError(f"positives is {positives}; at least 1 row of each user must be drawn")
+        self.positives = positives
+
+    def needs(self) -> dict[str, str]:
+        return {"user": "it draws users", "positives": "it draws a user's own items"}
+
+    def gives(self, have: set[str]) -> set[str]:
+        return {"log_prob", "groups"}
+
+    def epoch(self, view: EpochView, among: Tensor) -> Iterator[Tensor]:
+        owner = view.examples.owner.to(among.device)[among]
+        by_owner = among[owner.argsort(stable=True)]
+        size = torch.bincount(owner)
+        size = size[size > 0]
+        start = F.pad(size.cumsum(0), (1, 0))[:-1]
+        draws = max(1, round(len(among) / (self.size * self.positives))) * self.size
+        user = below(torch.full((draws,), len(size)), view.generator)
+        n, enough = size[user], size[user] >= self.positives
+        picked = torch.empty(draws, 0, dtype=torch.long)
+        for j in range(self.positives):  # Floyd: a uniform subset in `positives` steps, for all users at once
+            last = n - self.positives + j
+            r = below(torch.where(enough, last + 1, n), view.generator)
+            again = (picked == r[:, None]).any(1)
+            picked = torch.cat([picked, torch.where(enough & again, last, r)[:, None]], 1)
+        yield from by_owner[start[user][:, None] + picked].split(self.size)
+
+    def target_share(self, view: EpochView) -> Tensor:
+        """In closed form: 1 / (users x the user's rows), summed over an item's rows."""
+        owner = view.examples.owner
+        size = torch.bincount(owner)
+        users = (size > 0).sum()
+        weight = 1 / (size[owner].double() * users)
+        return torch.zeros(view.catalog.num_items, dtype=torch.float64, device=owner.device).index_add(0, view.examples.target, weight)

@@ -1,0 +1,64 @@
+"""Which parts fit together. An impossible experiment is refused, with both class names and the reason, before any data is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recsys.errors import ConfigError
+from recsys.part import Part
+
+# Who can give a capability: the parts are asked in this order, and a need is met by those before it.
+ORDER = ("data", "split", "examples", "model", "batches", "sampler", "loss", "penalty")
+GIVER = {
+    "user": "data",
+    "time": "data",
+    "order": "data",
+    "predefined": "data",
+    "positives": "examples",
+    "labels": "examples",
+    "sequence": "examples",
+    "lengths": "examples",
+    "history": "examples",
+    "groups": "batches",
+    "log_prob": "batches",
+    "vectors": "model",
+    "negatives": "sampler",
+    "alone": "sampler",
+    "log_count": "sampler",
+}
+
+
+def check(parts: Mapping[str, object]) -> None:
+    """Refuse an impossible combination. ``parts`` maps roles (see ORDER) to objects with ``needs`` and ``gives``; some may be missing.
+
+    Raises:
+        ConfigError: naming the part that needs something, why, and the part that does not give it.
+    """
+    have: set[str] = set()
+    for role in ORDER:
+        part = parts.get(role)
+        if part is None:
+            continue
+        children = [m for m in part.modules() if isinstance(m, Part)] if isinstance(part, Part) else [part]
+        for child in children:
+            for what, why in (child.needs() if hasattr(child, "needs") else {}).items():
+                if what not in have:
+                    giver = GIVER.get(what)
+                    other = parts.get(giver) if giver else None
+                    by = f"which {title(other)} does not give" if other is not None else "which nothing in this experiment gives"
+                    raise ConfigError(f"{role}: {type(child).__name__} needs {what!r} ({why}), {by}")
+        if isinstance(part, Part):
+            have |= part.gives(have)
+        elif hasattr(part, "gives"):  # a source gives what its data are
+            have |= part.gives()
+
+
+def title(part: object) -> str:
+    """The class of a part and of those inside it: ``TopK(Mix(Uniform, InBatch))``."""
+    if not isinstance(part, Part):
+        return type(part).__name__
+    inner = [title(child) for child in part.children() if isinstance(child, Part)]
+    for holder in part.children():
+        if not isinstance(holder, Part):
+            inner += [title(child) for child in holder.children() if isinstance(child, Part)]
+    return type(part).__name__ + (f"({', '.join(inner)})" if inner else "")

@@ -1,0 +1,88 @@
+"""Events in CSV, TSV or Parquet files."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+import polars as pl
+
+from recsys.data.columns import Mapped, TimeUnit
+from recsys.errors import ConfigError, DataError
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".inter": "\t"}
+
+
+class Table(Mapped):
+    """One or several files with the same columns: ``.csv``, ``.tsv`` (plain or ``.gz``) or ``.parquet``.
+
+    Args:
+        path: a file, or a pattern such as ``logs/2026-*.parquet``; files are read in the order of their names.
+        item: column of item ids.
+        user: column of user ids; or
+        session: column of session ids.
+        time: column of times: dates, ISO texts, or numbers since 1970 in ``time_unit``.
+        time_unit: ``auto`` for dates and ISO texts; ``s``, ``ms``, ``us`` or ``ns`` for numbers.
+        order: column of positions, for events without a clock.
+        weight: column of weights or ratings.
+        min_weight: keep events with at least this weight.
+        part: column that says ``train``, ``valid`` or ``test``.
+        separator: of the columns in a text file. Default: a comma for ``.csv``, a tabulator for ``.tsv``.
+
+    Raises:
+        ConfigError: a mapping that contradicts itself, or a separator of more than one character.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        item: str = "item",
+        user: str | None = None,
+        session: str | None = None,
+        time: str | None = None,
+        time_unit: TimeUnit = "auto",
+        order: str | None = None,
+        weight: str | None = None,
+        min_weight: float | None = None,
+        part: str | None = None,
+        separator: str | None = None,
+    ) -> None:
+        self.path, self.separator = path, separator
+        self.item, self.user, self.session = item, user, session
+        self.time, self.time_unit, self.order = time, time_unit, order
+        self.weight, self.min_weight, self.part = weight, min_weight, part
+        self._check_knobs()
+        if separator is not None and len(separator.encode()) != 1:
+            raise ConfigError(f"Table got separator={separator!r}; it is one ASCII character, such as ',' or '\\t'")
+
+    def files(self) -> list[Path]:
+        found = [Path(name) for name in sorted(glob.glob(str(self.path))) if Path(name).is_file()]
+        if not found and Path(self.path).is_file():  # a name with brackets is a file, not a pattern
+            found = [Path(self.path)]
+        if not found:
+            raise DataError(f"no file at {self.path}; check the path (the current folder is {Path.cwd()})")
+        for path in found:
+            if not path.stat().st_size:
+                raise DataError(f"{path} is empty; give a file with a header and at least one event")
+        return found
+
+    def events(self) -> pl.LazyFrame:
+        return pl.concat([self.canonical(self._scan(path), str(path)) for path in self.files()], how="vertical_relaxed")
+
+    def _scan(self, path: Path) -> pl.LazyFrame:
+        suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+        kind = suffixes[-1] if suffixes else ""
+        if kind not in (*_SEPARATORS, ".parquet", ".txt"):
+            raise DataError(f"{path} ends in {kind!r}; Table reads .csv, .tsv, .txt (with separator=), .gz of these, and .parquet")
+        try:
+            table = pl.scan_parquet(path) if kind == ".parquet" else self._scan_text(path, kind)
+            table.collect_schema()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise DataError(f"{path} cannot be read as {kind}: {str(error).splitlines()[0]}") from None
+        return table
+
+    def _scan_text(self, path: Path, kind: str) -> pl.LazyFrame:
+        if kind == ".txt" and self.separator is None:
+            raise DataError(f"{path}: say how its columns are separated, for instance separator='\\t'")
+        return pl.scan_csv(path, separator=self.separator or _SEPARATORS[kind], infer_schema_length=10_000)

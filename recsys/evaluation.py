@@ -1,0 +1,218 @@
+"""What a number means: which lists are made for which queries, and how they are measured."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from recsys.data.log import Holdout, OwnerKind
+from recsys.errors import ConfigError
+from recsys.metrics.base import AnyMetric, ListMetric, Metric, Ranking, metric
+from recsys.part import spec
+from recsys.ranking import blocks
+from recsys.recommender import Recommender
+
+DEFAULT_METRICS = [
+    "recall@10",
+    "recall@20",
+    "ndcg@10",
+    "ndcg@20",
+    "hit_rate@20",
+    "mrr@20",
+    "map@20",
+    "precision@20",
+    "coverage@20",
+    "average_popularity@20",
+]
+
+
+class Evaluation:
+    """How every number of an experiment is obtained: one policy for all model families.
+
+    Args:
+        metrics: names such as ``recall@20``, or import paths of metrics of one's own (``my_module.MyMetric@20``).
+        select: the metric that selects epochs and trials on the validation part; measured whether or not it is among ``metrics``.
+        mask_seen: never recommend an item of the query's own history. None: yes for users, no for sessions, where
+            repeated clicks are part of the task. The policy used is stored with the result.
+        block: queries scored at a time. Time and memory depend on it, results do not.
+
+    Raises:
+        ConfigError: an unknown metric, one listed twice, or a ``select`` that has no better direction.
+    """
+
+    def __init__(
+        self,
+        *,
+        metrics: list[str] = DEFAULT_METRICS,
+        select: str = "ndcg@20",
+        mask_seen: bool | None = None,
+        block: int = 256,
+    ) -> None:
+        if block < 1:
+            raise ConfigError(f"evaluation.block is {block}; it must be at least 1 query")
+        self.metrics, self.select, self.mask_seen, self.block = list(metrics), select, mask_seen, block
+        names = [m.name for m in map(metric, self.metrics)]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ConfigError(f"evaluation.metrics names {', '.join(twice)} more than once; remove the repetition")
+        if not metric(select).higher_is_better:
+            raise ConfigError(f"evaluation.select is {select!r}, and higher is not better there; choose for instance 'ndcg@20'")
+
+    def measures(self) -> list[AnyMetric]:
+        """The configured metrics, and ``select`` if it is not among them."""
+        found = [metric(text) for text in self.metrics]
+        chosen = metric(self.select)
+        return found if chosen.name in {m.name for m in found} else [*found, chosen]
+
+    @property
+    def selector(self) -> str:
+        """The name under which the value of ``select`` stands in a summary."""
+        return metric(self.select).name
+
+    def masks(self, owner_kind: OwnerKind) -> bool:
+        """The masking policy for this kind of owner."""
+        return owner_kind == "user" if self.mask_seen is None else self.mask_seen
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """``summary``: the value of each metric. ``per_query``: one row a query, the columns that identify it and one for each per-query
+    metric. ``lists`` int32 [Q, K]: recommended item codes, -1 past the end. ``facts``: plain JSON, what the numbers mean and were
+    measured on."""
+
+    summary: dict[str, float]
+    per_query: pl.DataFrame = field(repr=False)
+    lists: Tensor = field(repr=False)
+    facts: dict[str, Any] = field(repr=False)
+
+    def write(self, path: Path) -> None:
+        """Writes ``per_query`` as Parquet (a temporary file renamed when complete)."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        self.per_query.write_parquet(temporary)
+        temporary.replace(path)
+
+
+def evaluate(
+    recommender: Recommender,
+    holdout: Holdout,
+    *,
+    counts: Tensor,
+    owner_kind: OwnerKind,
+    evaluation: Evaluation | None = None,
+    candidates: Tensor | None = None,
+) -> Evaluated:
+    """Ranks the whole catalogue for every query of a holdout and measures the lists.
+
+    The population is the queries with at least one relevant item, the same for every metric; how many were left out is a fact of
+    the result. Memory is bounded by a block of scores and the lists, never queries x items.
+
+    Args:
+        counts: int [N], training events of each item.
+        owner_kind: what an owner of the training log is; decides the masking policy unless ``evaluation`` fixes it.
+        candidates: bool [N], the items that may be recommended; None: all that training knows.
+
+    Raises:
+        RecsysError: the model's scores are nan or infinite, or of the wrong shape.
+    """
+    evaluation = evaluation or Evaluation()
+    measures = evaluation.measures()
+    masks = evaluation.masks(owner_kind)
+    deepest = max(m.k for m in measures)
+    allowed = torch.ones(len(counts), dtype=torch.bool) if candidates is None else candidates.cpu()
+    counts, relevant = counts.cpu().long(), holdout.relevant()
+    book = _Book(measures, relevant, len(counts))
+    at = 0
+    for part in blocks(recommender, holdout.histories, deepest + 1, mask_seen=masks, candidates=allowed, block=evaluation.block):
+        rows = slice(at, at + len(part.items))
+        at = rows.stop
+        items = part.items[:, :deepest]
+        ranking = Ranking(items, part.scores[:, :deepest], _hits(items, holdout, rows, len(counts)), relevant[rows], counts)
+        book.enter(rows, ranking, part.scores)
+    facts = _facts(holdout, evaluation, measures, masks, int(allowed.sum())) | book.facts()
+    values = {name: pl.Series(name, column.numpy()) for name, column in book.values.items()}
+    return Evaluated(book.summary(allowed), holdout.query.with_columns(**values), book.lists, facts)
+
+
+class _Book:
+    """Collects values while blocks go by."""
+
+    def __init__(self, measures: list[AnyMetric], relevant: Tensor, num_items: int) -> None:
+        queries = len(relevant)
+        self.measures = measures
+        self.counted = relevant > 0
+        self.lists = torch.full((queries, max(m.k for m in measures)), -1, dtype=torch.int32)
+        self.values = {m.name: torch.full((queries,), torch.nan, dtype=torch.double) for m in measures if isinstance(m, Metric)}
+        self.exposure = {m.name: torch.zeros(num_items, dtype=torch.long) for m in measures if isinstance(m, ListMetric)}
+        self.ties = dict.fromkeys(sorted({m.k for m in measures}), 0)
+
+    def enter(self, rows: slice, ranking: Ranking, scores: Tensor) -> None:
+        """``scores`` has one rank more than the ranking, to see ties across its end."""
+        self.lists[rows] = ranking.items.int()
+        counted = self.counted[rows]
+        for m in self.measures:
+            if isinstance(m, Metric):
+                self.values[m.name][rows] = m.measure(ranking).masked_fill(~counted, torch.nan)
+            else:
+                shown = ranking.items[counted, : m.k].flatten()
+                self.exposure[m.name] += torch.bincount(shown[shown >= 0], minlength=len(ranking.counts))
+        for k in self.ties:
+            self.ties[k] += int(((scores[:, k - 1] == scores[:, k]) & (scores[:, k] > -torch.inf) & counted).sum())
+
+    def summary(self, candidates: Tensor) -> dict[str, float]:
+        return {
+            m.name: mean(self.values[m.name]) if isinstance(m, Metric) else m.measure(self.exposure[m.name], candidates)
+            for m in self.measures
+        }
+
+    def facts(self) -> dict[str, Any]:
+        size = int(self.counted.sum())
+        return {
+            "tie_share": {f"@{k}": (n / size if size else math.nan) for k, n in self.ties.items()},
+            "short_lists": int(((self.lists < 0).any(1) & self.counted).sum()),
+        }
+
+
+def mean(values: Tensor | Iterable[float]) -> float:
+    """The mean of the values that are not nan; nan if there are none. The sum is exactly rounded, so their order does not matter."""
+    given = values.tolist() if isinstance(values, Tensor) else values
+    kept = [v for v in given if v == v]
+    return math.fsum(kept) / len(kept) if kept else math.nan
+
+
+def _hits(items: Tensor, holdout: Holdout, rows: slice, num_items: int) -> Tensor:
+    """bool [Q, K]: which items of a block's lists are relevant to their queries."""
+    offsets = holdout.offsets[rows.start : rows.stop + 1]
+    relevant = holdout.items[int(offsets[0]) : int(offsets[-1])].long()
+    if not len(relevant):
+        return torch.zeros_like(items, dtype=torch.bool)
+    row = torch.arange(len(items))
+    keys = row.repeat_interleave(offsets.diff()) * num_items + relevant  # ascending: items ascend inside a query
+    wanted = row[:, None] * num_items + items
+    at = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+    return (keys[at] == wanted) & (items >= 0)
+
+
+def _facts(holdout: Holdout, evaluation: Evaluation, measures: list[AnyMetric], masks: bool, candidates: int) -> dict[str, Any]:
+    relevant, unknown = int(holdout.relevant().sum()), int(holdout.unknown.sum())
+    counted = int((holdout.relevant() > 0).sum())
+    histories = holdout.histories
+    return {
+        "queries": counted,
+        "left_out": len(holdout) - counted,
+        "cold": int(((histories.lengths() == 0) & (histories.owner < 0)).sum()),
+        "relevant": relevant,
+        "unknown": "miss",
+        "unknown_share": unknown / relevant if relevant else 0.0,
+        "mask_seen": masks,
+        "candidates": candidates,
+        "select": evaluation.selector,
+        "ties": "score descending, then item code ascending",
+        "metrics": {m.name: {**spec(m), "definition": m.definition} for m in measures},
+    }

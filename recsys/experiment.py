@@ -1,0 +1,126 @@
+"""An experiment: data x split x model x batches x sampler x loss x seed, stated once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from recsys import compatibility
+from recsys.batching import Batches, Shuffled
+from recsys.data import Source
+from recsys.errors import ConfigError
+from recsys.evaluation import Evaluation
+from recsys.fit import Fit
+from recsys.losses import BPR, Loss
+from recsys.models import Model
+from recsys.part import fingerprint, spec
+from recsys.progress import Progress
+from recsys.recommender import ClosedForm
+from recsys.run import Run
+from recsys.sampling import Sampler, Unseen
+from recsys.splitting import Splitter
+from recsys.tracking import Tracker
+
+
+class Experiment:
+    """One point of the grid. Everything but the first three has a default; the constructor is the configuration.
+
+    Args:
+        data: where the events come from.
+        split: which events train, validate and test.
+        model: a model trained by steps, or a closed form (which takes no sampler, loss or batches).
+        sampler: the negatives. Default: one uniform unseen negative.
+        loss: default: BPR.
+        batches: default: shuffled, 2048 examples a batch.
+        fit: the training plan.
+        evaluation: how every number is obtained.
+        seed: of every random choice: split, initial weights, batches, draws, dropout.
+
+    Raises:
+        ConfigError: parts of the wrong kind, or parts given to a closed form.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: Source,
+        split: Splitter,
+        model: Model | ClosedForm,
+        sampler: Sampler | None = None,
+        loss: Loss | None = None,
+        batches: Batches | None = None,
+        fit: Fit | None = None,
+        evaluation: Evaluation | None = None,
+        seed: int = 0,
+    ) -> None:
+        trained = isinstance(model, Model)
+        if trained:
+            sampler, loss, batches = sampler or Unseen(), loss or BPR(), batches or Shuffled()
+        self.data, self.split, self.model, self.sampler, self.loss, self.batches = data, split, model, sampler, loss, batches
+        self.fit, self.evaluation, self.seed = fit or Fit(), evaluation or Evaluation(), seed
+        kinds: dict[str, tuple[type, ...]] = {
+            "data": (Source,),
+            "split": (Splitter,),
+            "model": (Model, ClosedForm),
+            "sampler": (Sampler,),
+            "loss": (Loss,),
+            "batches": (Batches,),
+            "fit": (Fit,),
+            "evaluation": (Evaluation,),
+            "seed": (int,),
+        }
+        for name, allowed in kinds.items():
+            value = getattr(self, name)
+            if name in ("sampler", "loss", "batches") and not trained:
+                if value is not None:
+                    raise ConfigError(f"{name}: {type(model).__name__} is solved in closed form and takes no {name}; leave it out")
+            elif not isinstance(value, allowed):
+                wanted = " or ".join(kind.__name__ for kind in allowed)
+                raise ConfigError(f"{name}: {value!r} is a {type(value).__name__}, not a {wanted}")
+
+    def check(self) -> None:
+        """Refuse parts that do not fit together; no data is read.
+
+        Raises:
+            ConfigError: with the names of both parts and the reason.
+        """
+        parts: dict[str, object] = {"data": self.data, "split": self.split, "model": self.model}
+        if isinstance(self.model, Model):
+            parts |= {"examples": self.model.examples(), "batches": self.batches, "sampler": self.sampler, "loss": self.loss}
+            parts["penalty"] = self.fit.penalty
+        compatibility.check(parts)
+        self.fit.torch_device()
+
+    def spec(self) -> dict[str, Any]:
+        """The resolved configuration as plain JSON: every option of every part, defaults included."""
+        return {name: spec(value) for name, value in vars(self).items() if value is not None}
+
+    def fingerprint(self) -> str:
+        """A short hash of :meth:`spec`: equal configurations have equal fingerprints."""
+        return fingerprint(self.spec())
+
+    def run(
+        self,
+        folder: Path | str,
+        *,
+        tracker: Tracker | None = None,
+        progress: Progress | None = None,
+        resume: bool = False,
+        cache: Path | None = None,
+    ) -> Run:
+        """Prepare the data, train, select on validation, refit, test, and leave everything in ``folder``.
+
+        Args:
+            tracker: records the run elsewhere too (MLflow).
+            progress: told what happens.
+            resume: go on with what is in the folder; a finished run is returned as it is.
+            cache: where prepared data are kept.
+
+        Raises:
+            ConfigError, DataError: before any training.
+            RunError: the folder cannot be used, or training met a loss that is not finite.
+        """
+        from recsys.job import Job
+
+        self.check()
+        return Job(self, Path(folder), tracker, progress, cache).run(resume=resume)

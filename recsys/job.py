@@ -1,0 +1,248 @@
+"""One run of an experiment from the first byte read to the last number written, and how it goes on after it was killed."""
+
+from __future__ import annotations
+
+import copy
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import torch
+
+from recsys import environment, files
+from recsys.data import prepare
+from recsys.data.log import Fold, Prepared
+from recsys.errors import RunError
+from recsys.evaluation import Evaluated, Evaluation, evaluate
+from recsys.learner import Learner, NonFiniteLoss, Trace
+from recsys.metrics import metric
+from recsys.models import Model
+from recsys.progress import Progress, Silent
+from recsys.recommender import Recommender
+from recsys.run import Run, read_model, write_model
+from recsys.run_folder import MODEL, PROGRESS, RunFolder, writable
+from recsys.statistics import interval
+from recsys.tracking import Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from recsys.experiment import Experiment
+    from recsys.recommender import ClosedForm
+
+FORMAT = 1  # of run.json and progress.pt; raised when their meaning changes
+
+
+class Job:
+    """A run on its way through the phases ``select`` (train on train, choose on validation), ``refit`` (train on train + validation by
+    replaying the trace) and ``test``.
+
+    ``state`` is what progress.pt holds: the phase, the learner's state in it, the records of all epochs, and what selection found.
+    A phase that has ended is never run again.
+    """
+
+    def __init__(self, experiment: Experiment, folder: Path, tracker: Tracker | None, progress: Progress | None, cache: Path | None) -> None:
+        self.experiment, self.folder, self.tracker, self.cache = experiment, RunFolder(folder), tracker, cache
+        self.progress: Progress = progress or Silent()
+        self.state: dict[str, Any] = {"format": FORMAT, "phase": "select", "learner": None, "history": [], "elapsed": 0.0}
+        self.about: dict[str, Any] = {}
+        self._started = time.perf_counter()
+
+    def run(self, *, resume: bool) -> Run:
+        writable(self.folder.path)
+        with self.folder.locked():
+            if self._open(resume):
+                return Run(self.folder.path)
+            with self._outcome():
+                data = self._prepare()
+                if self.state["phase"] == "select":
+                    self._select(data)
+                if self.state["phase"] == "refit":
+                    self._refit(data)
+                self._test(data)
+        return Run(self.folder.path)
+
+    # ------------------------------------------------------------------------------------------------ the phases
+    def _prepare(self) -> Prepared:
+        self.progress.phase("prepare", 0)
+        experiment = self.experiment
+        data = prepare(experiment.data, experiment.split, seed=experiment.seed, cache=self.cache)
+        before = self.about.get("data")
+        if before is not None and before["fingerprint"] != data.fingerprint:
+            raise RunError(f"the data have changed since {self.folder.path} was begun; a run goes on with the same data only, start a new one")
+        self.about["data"] = {"fingerprint": data.fingerprint, "report": data.report}
+        self.folder.write_about(self.about)
+        return data
+
+    def _select(self, data: Prepared) -> None:
+        fold = data.select
+        recommender = self._train("select", fold, None)
+        if isinstance(recommender, Learner):
+            recommender.use_best()
+            trace, best = recommender.best_trace(), {k: recommender.best[k] for k in ("epoch", "value")}
+        else:
+            trace, best = [], {"epoch": 1}
+        measured = self._measure(recommender, fold, "valid")
+        best |= {"metric": self._selector, "value": measured.summary[self._selector], "epochs_run": self._epochs("select")}
+        self.about["selection"] = {**best, "trace": trace}
+        self.state |= {"phase": "refit" if self.experiment.fit.refit else "test", "learner": None, "trace": trace}
+        if not self.experiment.fit.refit:
+            self._keep_model(recommender, fold)
+        self._save()
+
+    def _refit(self, data: Prepared) -> None:
+        recommender = self._train("refit", data.refit, self.state["trace"])
+        self._keep_model(recommender, data.refit)
+        self.state |= {"phase": "test", "learner": None}
+        self._save()
+
+    def _test(self, data: Prepared) -> None:
+        self.progress.phase("test", 0)
+        fold = data.refit if self.experiment.fit.refit else data.select
+        measured = self._measure(read_model(self.folder.path, self.about["spec"]["model"]), fold, "test")
+        columns = [name for name in measured.summary if name in measured.per_query.columns]
+        intervals = {f"test/{name}": interval(measured.per_query[name], seed=self.experiment.seed) for name in columns}
+        self.about["intervals"] = {name: [found.low, found.high] for name, found in intervals.items()}
+
+    # ------------------------------------------------------------------------------------------------ training and measuring
+    def _train(self, phase: str, fold: Fold, replay: Trace | None) -> Recommender:
+        recommender = self._recommender(replay)
+        if isinstance(recommender, Learner):
+            recommender.setup(fold.train)
+            if self.state["learner"] is not None:
+                recommender.load_state(self.state["learner"])
+                self.state["learner"] = None
+            recommender.on_step = self.progress.step
+            recommender.on_checkpoint = lambda: self._save(recommender)
+        self.progress.phase(phase, recommender.epochs() if isinstance(recommender, Learner) else 1)
+        for epoch in recommender.fit(fold.train):
+            record: dict[str, Any] = {"phase": phase, "epoch": epoch.epoch, "loss": epoch.loss, "rows": epoch.rows, "seconds": epoch.seconds}
+            if epoch.validate:
+                begun = time.perf_counter()
+                measured = self._evaluate(recommender, fold, "valid")
+                epoch.value = measured.summary[self._selector]
+                record |= {f"valid/{name}": value for name, value in measured.summary.items()}
+                record["validation_seconds"] = time.perf_counter() - begun
+            self._record(record)
+        return recommender
+
+    def _recommender(self, replay: Trace | None) -> Any:
+        e = self.experiment
+        if not isinstance(e.model, Model):
+            return copy.deepcopy(e.model)
+        parts = copy.deepcopy({"model": e.model, "batches": e.batches, "sampler": e.sampler, "loss": e.loss, "fit": e.fit})
+        return Learner(**parts, seed=e.seed, replay=replay)
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self.state["history"].append(record)
+        self.folder.append_history(record)
+        self.progress.epoch(record)
+        if self.tracker is not None:
+            prefix = "refit" if record["phase"] == "refit" else "train"
+            values = {f"{prefix}/loss": record["loss"], f"{prefix}/rows_per_second": record["rows"] / max(record["seconds"], 1e-9)}
+            values |= {name: value for name, value in record.items() if name.startswith("valid/")}
+            self.tracker.metrics({name: value for name, value in values.items() if value == value}, step=record["epoch"])
+
+    def _evaluate(self, recommender: Recommender, fold: Fold, part: str) -> Evaluated:
+        counts = torch.bincount(fold.train.items.long(), minlength=fold.train.num_items)
+        evaluation: Evaluation = self.experiment.evaluation
+        return evaluate(recommender, fold.holdouts[part], counts=counts, owner_kind=fold.train.owner_kind, evaluation=evaluation)
+
+    def _measure(self, recommender: Recommender, fold: Fold, part: str) -> Evaluated:
+        """The numbers of record of a part: kept with what they mean, and with the values of every query."""
+        measured = self._evaluate(recommender, fold, part)
+        measured.write(self.folder.path / f"{part}.parquet")
+        self.about.setdefault("metrics", {}).update({f"{part}/{name}": value for name, value in measured.summary.items()})
+        self.about.setdefault("facts", {})[part] = measured.facts
+        self.folder.write_about(self.about)
+        return measured
+
+    @property
+    def _selector(self) -> str:
+        return metric(self.experiment.evaluation.select).name
+
+    def _epochs(self, phase: str) -> int:
+        return sum(record["phase"] == phase for record in self.state["history"])
+
+    # ------------------------------------------------------------------------------------------------ beginning, keeping, ending
+    def _open(self, resume: bool) -> bool:
+        """Begin a run or take one up. True: it is finished already."""
+        e, about = self.experiment, self.folder.about()
+        if about is None:
+            now = datetime.now(UTC).isoformat(timespec="microseconds")
+            described = {"spec": e.spec(), "fingerprint": e.fingerprint(), "name": self.folder.path.absolute().name}
+            self.about = {"format": FORMAT, "status": "running", "started": now, **described, "environment": environment.facts()}
+            self.folder.write_about(self.about)
+            self.folder.write_history([])
+        else:
+            self._take_up(about, resume)
+        if self.about["status"] == "finished":
+            return True
+        if self.tracker is not None:
+            self.tracker.params(self.about["spec"])
+        return False
+
+    def _take_up(self, about: dict[str, Any], resume: bool) -> None:
+        path = self.folder.path
+        if not resume:
+            raise RunError(f"{path} holds a run already ({about['status']}); continue it with --resume, or choose another name with --name")
+        if about["fingerprint"] != self.experiment.fingerprint():
+            raise RunError(f"{path} holds a run of another configuration ({about['fingerprint']}, not {self.experiment.fingerprint()}); give its own, or another name")
+        self.about = about
+        state = self.folder.progress()
+        if about["status"] == "finished" and state is None:
+            return
+        self.state = state or self.state
+        self._started -= self.state["elapsed"]
+        self.folder.write_history(self.state["history"])
+        self.about["status"] = "running"
+        self.progress.say(f"continuing {path} in phase {self.state['phase']!r} after {self.state['elapsed']:.0f} s")
+
+    def _save(self, learner: Learner | None = None) -> None:
+        if learner is not None:
+            self.state["learner"] = learner.state()
+        self.state["elapsed"] = time.perf_counter() - self._started
+        self.folder.write_progress(self.state)
+        self.state["learner"] = None
+        self.folder.write_about(self.about)
+
+    def _keep_model(self, recommender: Recommender, fold: Fold) -> None:
+        model: ClosedForm | Model = recommender.model if isinstance(recommender, Learner) else recommender  # type: ignore[assignment]
+        write_model(self.folder.path, model, fold.train)
+        for name, ids in (("item", fold.items), ("owner", fold.owners)):
+            frame = pl.DataFrame({name: ids})
+            files.replace(self.folder.path / f"{name}s.parquet", frame.write_parquet)
+
+    @contextmanager
+    def _outcome(self) -> Iterator[None]:
+        """Write how the run ended, whichever way it does."""
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, NonFiniteLoss):
+                files.write_tensors(self.folder.path / "nonfinite.pt", error.dump)
+                error.args = (f"{error.args[0]}; the batch is in {self.folder.path / 'nonfinite.pt'}",)
+            killed = isinstance(error, KeyboardInterrupt)
+            self.about["status"] = "killed" if killed else "failed"
+            self.folder.write_about(self.about)
+            if self.tracker is not None:
+                self.tracker.close("killed" if killed else "failed")
+            raise
+        self._finish()
+
+    def _finish(self) -> None:
+        self.about |= {"status": "finished", "seconds": time.perf_counter() - self._started, "peak_rss_mb": environment.peak_rss_mb()}
+        self.folder.write_about(self.about)
+        if self.tracker is not None:
+            summary = {**self.about["metrics"], "seconds": self.about["seconds"]}
+            if self.about["peak_rss_mb"] is not None:
+                summary["peak_rss_mb"] = self.about["peak_rss_mb"]
+            self.tracker.metrics({name: value for name, value in summary.items() if value == value})
+            for path in sorted(self.folder.path.iterdir()):
+                if path.is_file() and not path.name.startswith(".") and path.name not in (MODEL, PROGRESS):
+                    self.tracker.artifact(path)
+            self.tracker.close("finished")
+        self.folder.drop_progress()  # last: while it is there, the run is not done

@@ -1,0 +1,22 @@
+"""The base of all losses."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from recsys.part import Part
+from recsys.step import Scored
+
+
+class Loss(Part):
+    """``forward(scored) -> [R]``, never averaged. A loss may have parameters of its own (made in ``setup``).
+
+    Not valid candidates (``scored.draw.valid``) must not change the value; a row without any valid candidate gets what its
+    positive alone is worth.
+    """
+
+    def needs(self) -> dict[str, str]:
+        return {"negatives": "it contrasts the target with candidates", "positives": "every row must be a positive"}
+
+    def forward(self, scored: Scored) -> Tensor:
+        raise NotImplementedError

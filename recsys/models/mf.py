@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recsys.batch import Batch, Examples
+from recsys.catalog import Catalog
+from recsys.data.log import Histories
+from recsys.examples import Pairs
+from recsys.models.model import Model
+from recsys.scorer import DotScorer
+
+
+class MF(Model):
+    """Matrix factorisation: score = p_u . q_i (+ b_i). Koren, Bell, Volinsky 2009; with BPR, Rendle et al. 2009.
+
+    ``dim``: width of the vectors. ``bias``: an item bias b_i, from 0 (a user bias would change no ranking). ``init_std``: vectors
+    start from N(0, init_std^2).
+
+    A user unknown to training is folded in from its history (see :meth:`fold_in`); without a history it is answered with the mean
+    of the trained users' vectors.
+    """
+
+    def __init__(self, *, dim: int = 64, bias: bool = False, init_std: float = 0.01) -> None:
+        super().__init__()
+        if dim < 1:
+            raise ValueError(f"dim is {dim}; a vector has at least 1 component")
+        if not init_std > 0:
+            raise ValueError(f"init_std is {init_std}; it must be above 0, or every gradient is 0")
+        self.dim, self.bias, self.init_std = dim, bias, init_std
+
+    user: nn.Embedding
+    item: nn.Embedding
+    item_bias: nn.Embedding | None
+    trained: Tensor
+
+    def needs(self) -> dict[str, str]:
+        return {"user": "it has a vector for each user"}
+
+    def gives(self, have: set[str]) -> set[str]:
+        return {"vectors"}
+
+    def examples(self) -> Examples:
+        return Pairs()
+
+    def setup(self, catalog: Catalog) -> None:
+        self.user = nn.Embedding(catalog.num_owners, self.dim)
+        self.item = nn.Embedding(catalog.num_items, self.dim)
+        for table in (self.user, self.item):
+            nn.init.normal_(table.weight, std=self.init_std)
+        self.item_bias = nn.Embedding(catalog.num_items, 1) if self.bias else None
+        if self.item_bias is not None:
+            nn.init.zeros_(self.item_bias.weight)
+        self.register_buffer("trained", catalog.size > 0, persistent=False)
+
+    def forward(self, batch: Batch) -> DotScorer:
+        return self._scorer(self.user(batch.inputs["user"]), batch.target, self.item.sparse)
+
+    def queries(self, histories: Histories) -> DotScorer:
+        device = self.item.weight.device
+        owner = histories.owner.to(device)
+        known = (owner >= 0) & self.trained[owner.clamp(min=0)]
+        query = F.embedding(owner.clamp(min=0), self.user.weight)
+        if not bool(known.all()):
+            query = torch.where(known[:, None], query, self._unknown(histories, ~known))
+        return self._scorer(query, torch.zeros_like(owner), False)
+
+    def _scorer(self, query: Tensor, target: Tensor, sparse: bool) -> DotScorer:
+        bias = None if self.item_bias is None else self.item_bias.weight
+        return DotScorer(query, self.item.weight, target, bias, sparse)
+
+    def _unknown(self, histories: Histories, which: Tensor) -> Tensor:
+        """[Q, D]: vectors of the queries ``which`` [Q] selects; zeros for the others."""
+        weight = self.user.weight
+        average = weight[self.trained].mean(0) if bool(self.trained.any()) else weight.mean(0)
+        rows = which.nonzero()[:, 0]
+        folded = self.fold_in(histories.take(rows.to(histories.start.device)))
+        length = histories.lengths().to(weight.device)[rows]
+        answer = torch.where((length > 0)[:, None], folded, average)
+        return torch.zeros(len(which), self.dim, device=weight.device).index_copy_(0, rows, answer)
+
+    def fold_in(self, histories: Histories) -> Tensor:
+        """A vector for each history, by least squares on the trained item vectors, in float64; [Q, D] float32.
+
+        With E the item vectors, it solves (mean over the history of e e' + mean over the catalogue of e e' + 1e-3 I trace / D) q =
+        mean over the history of e: items read should score 1, the catalogue 0, each side weighing one half (the fold-in step of
+        implicit ALS, Hu, Koren, Volinsky 2008, equation 4, with that balance).
+        """
+        table = self.item.weight.double()
+        gram = table.T @ table / len(table)
+        items, query = (x.to(table.device) for x in histories.flat())
+        length = histories.lengths().to(table.device).clamp(min=1).double()
+        vectors = table[items] / length[query].sqrt()[:, None]
+        own = torch.zeros(len(histories), self.dim, self.dim, dtype=torch.float64, device=table.device)
+        for at in range(0, len(items), 65536):  # bounded memory: [chunk, D, D]
+            part = vectors[at : at + 65536]
+            own.index_add_(0, query[at : at + 65536], part[:, :, None] * part[:, None, :])
+        target = torch.zeros(len(histories), self.dim, dtype=torch.float64, device=table.device)
+        target.index_add_(0, query, vectors / length[query].sqrt()[:, None])
+        ridge = 1e-3 * gram.diagonal().mean().clamp(min=1e-30) * torch.eye(self.dim, dtype=torch.float64, device=table.device)
+        return torch.linalg.solve(own + gram + ridge, target[:, :, None])[..., 0].float()

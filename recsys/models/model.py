@@ -1,0 +1,31 @@
+"""The base of models trained by gradient steps."""
+
+from __future__ import annotations
+
+from recsys.batch import Batch, Examples
+from recsys.catalog import Catalog
+from recsys.data.log import Histories
+from recsys.part import Part
+from recsys.scorer import Scorer
+
+
+class Model(Part):
+    """A subclass says which examples it reads, makes its parameters in ``setup``, and writes ``forward`` and ``queries``.
+
+    ``forward(batch)``: a scorer over the batch's R rows, with gradient. ``queries(histories)``: a scorer over Q queries, for
+    ranking the catalogue; its target is unused. A query whose owner training has not seen (owner -1) is answered from its history,
+    one without history by the model's fallback.
+    """
+
+    def examples(self) -> Examples:
+        """New, unloaded examples of the kind this model reads."""
+        raise NotImplementedError
+
+    def setup(self, catalog: Catalog) -> None:
+        raise NotImplementedError
+
+    def forward(self, batch: Batch) -> Scorer:
+        raise NotImplementedError
+
+    def queries(self, histories: Histories) -> Scorer:
+        raise NotImplementedError

@@ -1,0 +1,52 @@
+"""The compiled row update of LazyAdam (CPU, float32). Its torch twin is ``lazy_adam._torch_rows``."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from torch import Tensor
+
+
+@numba.njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+def _update(rows, values, p, m, v, slot, rate, beta1, beta2, scale, eps):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """rows int64 [M], values float32 [M, D] (overwritten), p, m, v float32 [N, D], slot int32 [N], all -1 before and after."""
+    one = np.float32(1)
+    width = values.shape[1]
+    for i in range(len(rows)):  # add repeated rows up, in the order they come: the same sum whatever the threads
+        r = rows[i]
+        first = slot[r]
+        if first < 0:
+            slot[r] = i
+        else:
+            for d in range(width):
+                values[first, d] += values[i, d]
+    for i in range(len(rows)):
+        r = rows[i]
+        if slot[r] != i:
+            continue
+        slot[r] = -1
+        for d in range(width):
+            g = values[i, d]
+            m[r, d] = beta1 * m[r, d] + (one - beta1) * g
+            v[r, d] = beta2 * v[r, d] + (one - beta2) * g * g
+            p[r, d] -= rate * m[r, d] / (np.sqrt(v[r, d]) * scale + eps)
+
+
+_slots: dict[int, np.ndarray] = {}
+
+
+def adam_rows(
+    p: Tensor, grad: Tensor, m: Tensor, v: Tensor, rate: float, beta1: float, beta2: float, scale: float, eps: float
+) -> None:
+    """One Adam update of the rows of ``p`` [N, D] that a sparse gradient names. The gradient's values are used as scratch space."""
+    rows, values = grad._indices()[0], grad._values()
+    if not values.is_contiguous():
+        values = values.contiguous()
+    slot = _slots.get(len(p))
+    if slot is None:
+        slot = _slots[len(p)] = np.full(len(p), -1, dtype=np.int32)
+    f = np.float32
+    _update(
+        rows.numpy(), values.numpy(), p.detach().numpy(), m.numpy(), v.numpy(), slot, f(rate), f(beta1), f(beta2), f(scale), f(eps)
+    )
+

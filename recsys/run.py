@@ -1,0 +1,208 @@
+"""A finished (or unfinished) run, read back from its folder: its numbers, and its model to recommend with."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from recsys import files
+from recsys.catalog import Catalog
+from recsys.data.log import Histories, Log
+from recsys.errors import RunError
+from recsys.models import Model
+from recsys.part import build
+from recsys.ranking import rank
+from recsys.recommender import ClosedForm, Recommender, Trained
+from recsys.run_folder import MODEL, RUN, RunFolder
+
+Id = int | str
+
+
+def load(folder: Path | str) -> Run:
+    """The run in a folder.
+
+    Raises:
+        RunError: there is none, or it is not finished.
+    """
+    run = Run(Path(folder))
+    if run.about["status"] != "finished":
+        raise RunError(f"the run in {folder} is {run.about['status']}, not finished; continue it with the same command and --resume")
+    return run
+
+
+class Run:
+    """What a run left in its folder.
+
+    Attributes:
+        about: the content of run.json: ``spec`` (the resolved configuration), ``fingerprint``, ``data``, ``environment``, ``facts``
+            (what each number means), ``selection`` (what validation chose), ``metrics``, ``intervals``, ``seconds``, ``peak_rss_mb``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        about = RunFolder(folder).about() if folder.is_dir() else None
+        if about is None:
+            raise RunError(f"no run in {folder}: it has no {RUN}; runs are folders made by training")
+        self.folder, self.about = folder, about
+
+    @property
+    def id(self) -> str:
+        """The name of the folder."""
+        return self.folder.absolute().name
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """``valid/...`` (of the selected epoch) and ``test/...`` by name."""
+        return dict(self.about.get("metrics", {}))
+
+    @property
+    def seconds(self) -> float:
+        """Time spent, all phases and all tries."""
+        return float(self.about.get("seconds", 0.0))
+
+    @property
+    def peak_rss_mb(self) -> float | None:
+        """The most memory the process held, in MiB."""
+        return self.about.get("peak_rss_mb")
+
+    @cached_property
+    def per_query(self) -> pl.DataFrame:
+        """The test metrics of every query."""
+        return pl.read_parquet(self.folder / "test.parquet")
+
+    @cached_property
+    def history(self) -> pl.DataFrame:
+        """One row an epoch: phase, epoch, loss, rows, seconds and validation metrics."""
+        return pl.read_ndjson(self.folder / "history.jsonl")
+
+    @cached_property
+    def items(self) -> pl.Series:
+        """The original id of each item code."""
+        return pl.read_parquet(self.folder / "items.parquet")["item"]
+
+    @cached_property
+    def owners(self) -> pl.Series:
+        """The original id of each user or session code."""
+        return pl.read_parquet(self.folder / "owners.parquet")["owner"]
+
+    @cached_property
+    def recommender(self) -> Recommender:
+        """The tested model, ready to score."""
+        return read_model(self.folder, self.about["spec"]["model"])
+
+    @cached_property
+    def train(self) -> Log:
+        """The log that the tested model was trained on."""
+        return read_train(self.folder)
+
+    def recommend(
+        self,
+        histories: Sequence[Sequence[Id]] | None = None,
+        k: int = 20,
+        *,
+        users: Sequence[Id] | None = None,
+        mask_seen: bool | None = None,
+    ) -> pl.DataFrame:
+        """The k best items for each history of item ids (oldest first), or for each known user with what it had in training.
+
+        Items that training does not know are ignored, with a warning; an empty history gets the model's fallback.
+        ``mask_seen``: leave out what is in the history; default: as the run was evaluated.
+
+        Returns:
+            columns ``query`` (position in the input) or ``user``, ``rank`` (from 1), ``item``, ``score``.
+
+        Raises:
+            RunError: neither or both of histories and users, or a user that training does not know.
+        """
+        if (histories is None) == (users is None):
+            raise RunError("recommend takes either histories (lists of item ids) or users (ids known from training)")
+        if k < 1:
+            raise RunError(f"k is {k}; at least 1 item is recommended")
+        asked = self._histories(histories) if histories is not None else self._known(users or [])
+        if mask_seen is None:
+            mask_seen = bool(self.about["facts"]["test"]["mask_seen"])
+        found = rank(self.recommender, asked, min(k, len(self.items)), mask_seen=mask_seen)
+        row, column = (found.items >= 0).nonzero(as_tuple=True)
+        name = "query" if users is None else "user"
+        query = pl.Series(name, row.numpy()) if users is None else pl.Series(name, users)[row.numpy()]
+        item = self.items[found.items[row, column].numpy()].alias("item")
+        return pl.DataFrame([query, pl.Series("rank", column.numpy() + 1), item, pl.Series("score", found.scores[row, column].numpy())])
+
+    def _histories(self, histories: Sequence[Sequence[Id]]) -> Histories:
+        lengths = torch.tensor([len(history) for history in histories], dtype=torch.long)
+        given = [item for history in histories for item in history]
+        code = codes(self.items, given)
+        if bool((code < 0).any()):
+            unknown = sorted({str(given[i]) for i in (code < 0).nonzero()[:, 0].tolist()})
+            warnings.warn(f"items unknown to the model are ignored: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}", stacklevel=3)
+        query = torch.arange(len(lengths)).repeat_interleave(lengths)
+        kept = torch.bincount(query[code >= 0], minlength=len(lengths))
+        stop = kept.cumsum(0)
+        return Histories(code[code >= 0].int(), stop - kept, stop, torch.full_like(stop, -1))
+
+    def _known(self, users: Sequence[Id]) -> Histories:
+        if self.train.owner_kind != "user":
+            raise RunError("this run was trained on sessions, which have no lasting users; give histories instead")
+        code = codes(self.owners, users)
+        if bool((code < 0).any()):
+            unknown = [str(users[i]) for i in (code < 0).nonzero()[:, 0].tolist()]
+            raise RunError(f"users unknown to the model: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}; give their histories instead")
+        return Histories(self.train.items, self.train.offsets[code], self.train.offsets[code + 1], code)
+
+
+def codes(ids: pl.Series, wanted: Sequence[Id]) -> Tensor:
+    """int64 [len(wanted)]: the position of each in ``ids``, -1 where it is not; text is read as a number where ids are numbers."""
+    asked = pl.Series("id", list(wanted), strict=False) if wanted else pl.Series("id", [], dtype=ids.dtype)
+    if asked.dtype != ids.dtype:
+        asked = asked.cast(ids.dtype, strict=False)
+    known = pl.DataFrame({"id": ids, "code": pl.int_range(len(ids), eager=True)})
+    found = asked.to_frame().join(known, on="id", how="left", maintain_order="left")["code"]
+    return torch.from_numpy(found.fill_null(-1).cast(pl.Int64).to_numpy().copy())
+
+
+def write_model(folder: Path, recommender: ClosedForm | Model, train: Log) -> None:
+    """Tensors and numbers only: the weights, and the training log (who has seen what, how often)."""
+    log = {"items": train.items, "offsets": train.offsets, "weight": train.weight, "num_items": train.num_items, "owner_kind": train.owner_kind}
+    kept = {name: value.clone() if isinstance(value, Tensor) else value for name, value in log.items()}  # not the whole memory map
+    state = {name: value.detach().cpu() for name, value in recommender.state_dict().items()}
+    files.write_tensors(folder / MODEL, {"state": state, "train": kept})
+
+
+def read_train(folder: Path) -> Log:
+    """The training log kept with a model."""
+    return Log(**_read(folder)["train"])
+
+
+def read_model(folder: Path, described: dict[str, Any]) -> Recommender:
+    """The recommender of a run; ``described``: the spec of its model.
+
+    Raises:
+        RunError: there is no model, or its class cannot be imported any more.
+    """
+    try:
+        model = build(described)
+    except ValueError as error:
+        raise RunError(f"the model of {folder} cannot be made: {error}; its class must be importable here") from None
+    stored = _read(folder)
+    if isinstance(model, ClosedForm):
+        model.setup(Catalog(Log(**stored["train"])))
+        for name, value in stored["state"].items():
+            owner, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(owner), leaf, value)
+        return model
+    model.setup(Catalog(Log(**stored["train"])))
+    model.load_state_dict(stored["state"])
+    return Trained(model)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(files.read_tensors(folder / MODEL))
+    except FileNotFoundError:
+        raise RunError(f"{folder} has no {MODEL}: the run has not come so far; continue it with --resume") from None

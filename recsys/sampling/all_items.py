@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recsys.pool import Pool
+from recsys.sampling.sampler import Proposal
+from recsys.step import View
+
+
+class All(Proposal):
+    """The whole catalogue for every row, each item once: no sampling. With Softmax this is the full cross entropy.
+
+    Memory is R x N scores; the gradient of the item table is dense.
+    """
+
+    def propose(self, view: View) -> tuple[Pool, Tensor | None]:
+        return Pool(torch.arange(view.catalog.num_items, device=view.batch.target.device)), None
+
+    def log_count(self, view: View, ids: Tensor) -> Tensor:
+        return torch.zeros(1, ids.shape[1], device=ids.device)

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recsys.pool import Draw
+from recsys.sampling.sampler import Proposal, Sampler
+from recsys.step import View
+
+
+class Mix(Sampler):
+    """Several samplers side by side, each pool in its own shape (so that scoring stays one product a pool).
+
+    An item's expected count is the sum over the parts, whichever part drew it. ``parts``: a name for each, so that a single option
+    can be changed (``--sampler.parts.uniform.num=9``).
+    """
+
+    def __init__(self, parts: dict[str, Sampler]) -> None:
+        super().__init__()
+        if not parts:
+            raise ValueError("parts is empty; a mix needs at least one sampler, for instance {uniform: Uniform}")
+        self.parts = nn.ModuleDict(parts)
+
+    def gives(self, have: set[str]) -> set[str]:
+        given = set.intersection(*(part.gives(have) for part in self._samplers()))
+        countable = all(isinstance(part, Proposal) for part in self._samplers())
+        return given if countable else given - {"log_count"}
+
+    def forward(self, view: View) -> Draw:
+        rows = len(view.batch)
+        draws = [part(view) for part in self._samplers()]
+        valid, count = None, None
+        if any(draw.valid is not None for draw in draws):
+            masks = [view.score.positive().new_ones(1, d.width, dtype=torch.bool) if d.valid is None else d.valid for d in draws]
+            valid = torch.cat([mask.expand(rows, -1) for mask in masks], 1)
+        if view.counts:
+            count = torch.cat([self._log_count(view, draw.ids()).expand(rows, -1) for draw in draws], 1)
+        return Draw(tuple(pool for draw in draws for pool in draw.pools), valid, count)
+
+    def _log_count(self, view: View, ids: Tensor) -> Tensor:
+        counts = [part.log_count(view, ids) for part in self._samplers() if isinstance(part, Proposal)]
+        return torch.stack(list(torch.broadcast_tensors(*counts))).logsumexp(0)
+
+    def _samplers(self) -> list[Sampler]:
+        return [part for part in self.parts.values() if isinstance(part, Sampler)]

@@ -1,0 +1,101 @@
+"""Scorers: what a model returns for a batch. Scores of R rows against any pool; no sampler and no loss sees padding.
+
+Shapes: R rows, K candidates, G groups, D width, N items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from recsys.pool import Pool
+
+
+class Scorer(Protocol):
+    """Scores of R rows. Any model returns one; a model of vectors returns a :class:`DotScorer`."""
+
+    def __call__(self, pool: Pool | None) -> Tensor:
+        """[R, K] for a pool, [R, N] for None: the whole catalogue."""
+        ...
+
+    def positive(self) -> Tensor:
+        """[R]: the score of each row's target."""
+        ...
+
+    def take(self, rows: Tensor) -> Scorer: ...
+
+    def detach(self) -> Scorer: ...
+
+
+@dataclass(frozen=True)
+class DotScorer:
+    """score = query . item (+ the item's bias). ``query`` [R, D], ``table`` [N, D], ``bias`` [N, 1] or None, ``target`` int64 [R].
+
+    ``sparse``: gradients of the tables come as rows (an optimiser that moves touched rows only asks for it).
+    Lookups use ``F.embedding``, whose backward is deterministic; ``table[ids]`` is not on several threads.
+    """
+
+    query: Tensor
+    table: Tensor
+    target: Tensor
+    bias: Tensor | None = None
+    sparse: bool = False
+
+    def items(self, ids: Tensor) -> Tensor:
+        """Vectors of items: ids [...] -> [..., D]."""
+        return F.embedding(ids, self.table, sparse=self.sparse)
+
+    def positive(self) -> Tensor:
+        return self._with_bias((self.query * self.items(self.target)).sum(1), self.target)
+
+    def __call__(self, pool: Pool | None) -> Tensor:
+        if pool is None:
+            scores = self.query @ self.table.T
+            return scores if self.bias is None else scores + self.bias[:, 0]
+        vectors = self.items(pool.items)
+        if vectors.ndim == 2:
+            scores = self.query @ vectors.T  # one product for all rows
+        elif pool.group is not None:
+            scores = self._per_group(vectors, pool.group)
+        elif pool.width == 1:
+            scores = (self.query * vectors[:, 0]).sum(1, keepdim=True)
+        else:
+            scores = (vectors @ self.query[:, :, None])[..., 0]  # [R, K, D]: K is small by then
+        return self._with_bias(scores, pool.ids() if self.bias is not None else pool.items)
+
+    def _with_bias(self, scores: Tensor, ids: Tensor) -> Tensor:
+        if self.bias is None:
+            return scores
+        return scores + F.embedding(ids, self.bias, sparse=self.sparse)[..., 0]
+
+    def _per_group(self, vectors: Tensor, group: Tensor) -> Tensor:
+        """vectors [G, K, D]: pad the queries to the longest group, multiply in one batched product, unpad; [R, K]."""
+        groups = len(vectors)
+        size = torch.bincount(group, minlength=groups)
+        longest = int(size.max())
+        order = group.argsort(stable=True)
+        slot = torch.empty_like(group)
+        first = size.cumsum(0) - size
+        slot[order] = group[order] * longest + torch.arange(len(group), device=group.device) - first[group[order]]
+        source = torch.zeros(groups * longest, dtype=torch.long, device=group.device)
+        source.index_copy_(0, slot, torch.arange(len(group), device=group.device))
+        padded = self.query.index_select(0, source).view(groups, longest, -1)
+        return (padded @ vectors.transpose(1, 2)).flatten(0, 1).index_select(0, slot)
+
+    def vectors(self) -> tuple[Tensor, Tensor]:
+        """(query [R, D'], items [N, D']) whose dot products are the scores; a bias becomes one more column."""
+        if self.bias is None:
+            return self.query, self.table
+        ones = self.query.new_ones(len(self.query), 1)
+        return torch.cat([self.query, ones], 1), torch.cat([self.table, self.bias], 1)
+
+    def take(self, rows: Tensor) -> DotScorer:
+        return replace(self, query=self.query.index_select(0, rows), target=self.target[rows])
+
+    def detach(self) -> DotScorer:
+        bias = None if self.bias is None else self.bias.detach()
+        return replace(self, query=self.query.detach(), table=self.table.detach(), bias=bias)

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder with the real data sets, from RECSYS_DATA; tests that ask for it skip without it."""
+    root = os.environ.get("RECSYS_DATA")
+    if not root or not Path(root).is_dir():
+        pytest.skip("RECSYS_DATA is not set to a folder of data sets")
+    return Path(root)
+
+
+@pytest.fixture(autouse=True)
+def _restore_torch() -> object:
+    """Thread count and determinism flags of one test do not leak into the next."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+import pytest
+
+from recsys.data import check
+from recsys.data.events import PARTS
+from recsys.errors import DataError
+
+GOOD = {"user": [1, 2], "item": [3, 4]}
+
+
+def test_types_after_the_check() -> None:
+    stamps = [datetime(2026, 1, 1, 12), datetime(2026, 1, 2)]
+    frame = pl.DataFrame({"user": [1, 2], "item": ["a", "b"], "time": stamps, "weight": [1, 2], "part": ["train", "test"], "other": [0, 0]})
+    frame = frame.with_columns(pl.col("user").cast(pl.UInt8), pl.col("item").cast(pl.Categorical), pl.col("time").cast(pl.Datetime("ms")))
+    checked = check(frame)
+    assert checked.schema == {"user": pl.Int64, "item": pl.String, "time": pl.Datetime("us"), "weight": pl.Float32, "part": PARTS}
+    assert checked["time"].to_list() == stamps
+
+
+def test_stamps_with_a_zone_become_utc() -> None:
+    stamp = pl.Series([datetime(2026, 7, 1, 12)] * 2).dt.replace_time_zone("Europe/Paris")
+    assert check(pl.DataFrame(GOOD).with_columns(time=stamp))["time"][0] == datetime(2026, 7, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"item": [1]}, r"neither 'user' nor 'session' among \['item'\]"),
+        ({"user": [1], "session": [1], "item": [1]}, "found both 'user' and 'session': map one of them"),
+        ({"user": [1], "items": [1]}, r"no column 'item' among \['user', 'items'\] \(did you mean 'items'\?\)"),
+        ({"user": [1.0], "item": [1]}, "column 'user' is Float64; ids through floats change silently"),
+        ({"user": [1], "item": [datetime(2026, 1, 1)]}, "column 'item' is Datetime.*ids are integers or strings"),
+        ({"user": [1, None], "item": [1, 2]}, r"column 'user', row 1 \(counting from 0\) has no value; drop or fill this one row"),
+        ({"user": [1, 2, 3], "item": ["a", " ", ""]}, "column 'item', row 1 .* is ' ', as these 2 rows; an id is not an empty text"),
+        ({**GOOD, "time": [5, 6]}, "column 'time' is Int64, not a date or time; say its unit"),
+        ({**GOOD, "time": [datetime(2026, 1, 1), datetime(1901, 1, 1)]}, "column 'time', row 1 .*1901.*between 1970 and 2200: check time_unit"),
+        ({**GOOD, "time": [datetime(2026, 1, 1), None]}, "column 'time', row 1 .* has no value"),
+        ({**GOOD, "time": [datetime(2026, 1, 1)] * 2, "order": [0, 1]}, "both 'time' and 'order' are given"),
+        ({**GOOD, "order": [0.5, 1.0]}, "column 'order' is Float64; positions are integers"),
+        ({**GOOD, "weight": [1.0, float("nan")]}, "column 'weight', row 1 .* is nan, as this one row; weights are finite and >= 0"),
+        ({**GOOD, "weight": [-1.0, 1.0]}, "column 'weight', row 0 .* is -1.0"),
+        ({**GOOD, "weight": ["a", "b"]}, "column 'weight' is String; weights are numbers"),
+        ({**GOOD, "part": ["train", "dev"]}, "column 'part', row 1 .* is 'dev'.*parts are 'train', 'valid' and 'test'"),
+        ({**GOOD, "part": [0, 1]}, "column 'part' is Int64; it holds 'train', 'valid' or 'test'"),
+    ],
+)
+def test_what_is_refused(columns: dict[str, list], message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        check(pl.DataFrame(columns), origin="shop.csv")
+    assert str(caught.value).startswith("shop.csv: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_no_rows_and_too_large_ids() -> None:
+    with pytest.raises(DataError, match=r"there are no events \(0 rows\)"):
+        check(pl.DataFrame(GOOD).clear())
+    with pytest.raises(DataError, match="do not fit 64-bit integers"):
+        check(pl.DataFrame({"user": pl.Series([2**63 + 1], dtype=pl.UInt64), "item": [1]}))
+
+
+def test_large_integer_ids_survive() -> None:
+    ids = [2**24 + 1, 2**53 + 1]
+    assert check(pl.DataFrame({"user": ids, "item": ids}))["item"].to_list() == ids
