@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from pipelines.commands import COMMANDS, ROLES, Command, UsageError
 
@@ -14,7 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0, 1 (a bug or a crash has a traceback), 2 (the user can mend it), 130 (interrupted)."""
     given = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _main(given)
+        with warnings.catch_warnings():
+            for category in (UserWarning, RuntimeWarning):
+                warnings.simplefilter("default", category)
+            warnings.showwarning = _show_warning
+            return _main(given)
     except UsageError as error:
         return fail(str(error))
     except SystemExit as done:  # argparse after --help
@@ -38,6 +44,10 @@ def fail(message: str) -> int:
     for line in message.splitlines():
         print(f"recsys: error: {line}", file=sys.stderr)
     return 2
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"recsys: warning: {message}", file=sys.stderr)
 
 
 def _main(argv: list[str]) -> int:

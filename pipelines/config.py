@@ -23,9 +23,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pipelines import yaml_text
 from pipelines.classes import Option, Problem, candidates, listing, options, see_current_folder, suggestion
-from pipelines.typed import _MAPPINGS, Builder, Chosen, Text, _origin, choose, default_of, join, members, missing, roles, unknown, word
+from pipelines.typed import MAPPINGS, Builder, Chosen, Text, choose, default_of, join, members, missing, origin_of, roles, unknown, word
 from recsys.errors import ConfigError
-from recsys.part import spec
 
 if TYPE_CHECKING:
     from recsys.experiment import Experiment
@@ -68,9 +67,9 @@ def loads(text: str) -> Experiment:
     return built
 
 
-def dump(experiment: Any) -> str:
+def dump(experiment: Experiment) -> str:
     """The resolved config: every option with its value, in canonical form. Loading it gives an equal experiment."""
-    return yaml_text.write(spec(experiment)["init_args"])
+    return yaml_text.write(experiment.spec())
 
 
 def root_class() -> type:
@@ -188,7 +187,7 @@ def _open(node: Chosen, name: str, path: str, elsewhere: tuple[type, ...]) -> Ch
     current = node.given.get(name, default_of(option))
     current = current.value if isinstance(current, Text) else current
     among = roles(option.hint)
-    if any(_origin(m) in _MAPPINGS for m in members(option.hint)) and not isinstance(current, Chosen):
+    if any(origin_of(m) in MAPPINGS for m in members(option.hint)) and not isinstance(current, Chosen):
         inner: dict[str, Any] = dict(current) if isinstance(current, dict) else {}
         node.given[name] = inner
         return inner
@@ -208,5 +207,5 @@ def _open(node: Chosen, name: str, path: str, elsewhere: tuple[type, ...]) -> Ch
 
 
 def _value_hint(hint: Any) -> Any:
-    inner = next(get_args(m) for m in members(hint) if _origin(m) in _MAPPINGS)
+    inner = next(get_args(m) for m in members(hint) if origin_of(m) in MAPPINGS)
     return inner[1] if len(inner) == 2 else Any

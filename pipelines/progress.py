@@ -18,16 +18,16 @@ EVERY = 10.0
 """Seconds between plain lines within an epoch."""
 
 
-def progress_for(stream: TextIO) -> Lines | Bar:
-    """A bar if the stream is a terminal, else lines."""
-    return Bar(stream) if stream.isatty() else Lines(stream)
+def progress_for(stream: TextIO, metric: str) -> Lines | Bar:
+    """A bar if the stream is a terminal, else lines; ``metric`` is the validation metric to show."""
+    return Bar(stream, metric) if stream.isatty() else Lines(stream, metric)
 
 
 class Clock:
     """Where a phase stands, from the calls of a run: rows a second in this epoch and seconds left in this phase."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self.now = now
+    def __init__(self, metric: str, now: Callable[[], float]) -> None:
+        self.shown, self.now = metric, now
         self.begin("", 0)
 
     def begin(self, name: str, epochs: int) -> None:
@@ -50,9 +50,9 @@ class Clock:
         self.first = self.first or (self.share, now)
 
     def epoch(self, record: Mapping[str, Any]) -> None:
-        """An epoch has ended; the first validation metric is the one shown."""
-        shown = [(key, value) for key, value in record.items() if key.startswith("valid/")]
-        self.metric = f"{shown[0][0]} {shown[0][1]:.4f}" if shown else ""
+        """An epoch has ended."""
+        value = record.get(f"valid/{self.shown}")
+        self.metric = "" if value is None else f"valid/{self.shown} {value:.4f}"
         self.loss = float(record.get("loss", math.nan))
         if record.get("seconds"):
             self.rows_per_second = float(record["rows"]) / float(record["seconds"])
@@ -75,15 +75,15 @@ class Clock:
         if math.isfinite(self.rows_per_second):
             parts.append(f"{self.rows_per_second:,.0f} rows/s")
         if math.isfinite(left := self.left()) and self.share < 1:
-            parts.append(f"{duration(left)} left at most")
+            parts.append(f"at most {duration(left)} left")
         return "  ".join(parts)
 
 
 class Lines(AbstractContextManager["Lines"]):
     """A line for each phase and epoch, and every ten seconds within an epoch."""
 
-    def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
-        self.stream, self.now, self.clock = stream, now, Clock(now)
+    def __init__(self, stream: TextIO, metric: str, now: Callable[[], float] = time.monotonic) -> None:
+        self.stream, self.now, self.clock = stream, now, Clock(metric, now)
         self.said = now()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
@@ -91,7 +91,7 @@ class Lines(AbstractContextManager["Lines"]):
 
     def phase(self, name: str, epochs: int) -> None:
         self.clock.begin(name, epochs)
-        self.say(f"{name}: at most {epochs} epochs" if epochs else name)
+        self.say(f"{name}: at most {epochs} epochs" if epochs > 1 else name)
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rows: int) -> None:
         self.clock.step(epoch, step, steps, loss, rows)
@@ -111,9 +111,10 @@ class Lines(AbstractContextManager["Lines"]):
 class Bar(AbstractContextManager["Bar"]):
     """One bar a phase, redrawn at most ten times a second."""
 
-    def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
-        self.clock, self.now, self.drawn = Clock(now), now, 0.0
-        self.bar = Progress(BarColumn(bar_width=20), TextColumn("{task.description}", markup=False), console=Console(file=stream, highlight=False))
+    def __init__(self, stream: TextIO, metric: str, now: Callable[[], float] = time.monotonic) -> None:
+        self.clock, self.now, self.drawn = Clock(metric, now), now, 0.0
+        words = TextColumn("{task.description}", markup=False)
+        self.bar = Progress(BarColumn(bar_width=20), words, console=Console(file=stream, highlight=False))
         self.task: TaskID | None = None
 
     def __enter__(self) -> Self:

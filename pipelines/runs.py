@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,19 +24,19 @@ CONFIG = "config.yaml"
 def folder_for(experiment: Experiment, runs: Path, *, stem: str, name: str | None, resume: bool) -> Path:
     """The folder of a new run, or of the one to be continued: by its name, else the newest of the same config.
 
+    A run that was killed before it left a trace is begun again by ``resume``, with a note.
+
     Raises:
-        RunError: no run can be written there, the name is taken or no plain folder name, or there is nothing to continue.
+        RunError: no run can be written there, or the name is taken or no plain folder name.
     """
     writable(runs)
     if name is not None:
         return _named(runs, name, resume)
     fingerprint = experiment.fingerprint()
-    if not resume:
-        return new_folder(runs, stem, fingerprint)
-    found = find(runs, fingerprint)
-    if not found:
-        raise RunError(f"nothing to resume: no run in {runs} has this config; leave --resume out to start one, or name it with --name")
-    return found[0]
+    found = find(runs, fingerprint) if resume else []
+    if resume and not found:
+        print(f"recsys: note: nothing to resume: no run in {runs} has this config; it is begun now", file=sys.stderr)
+    return found[0] if found else new_folder(runs, stem, fingerprint)
 
 
 def _named(runs: Path, name: str, resume: bool) -> Path:
@@ -46,8 +47,8 @@ def _named(runs: Path, name: str, resume: bool) -> Path:
     if there and not resume:
         raise RunError(f"the run {name!r} exists already ({folder}); continue it with --resume, or choose another --name")
     if resume and not there:
-        missing = f"nothing to resume: no run {name!r} in {runs}; leave --resume out to start it"
-        raise RunError(missing + suggestion(name, names_in(runs)))
+        missing = f"nothing to resume: no run {name!r} in {runs}; it is begun now"
+        print(f"recsys: note: {missing}{suggestion(name, names_in(runs))}", file=sys.stderr)
     return folder
 
 

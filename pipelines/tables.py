@@ -20,7 +20,7 @@ def plain_table(title: str, *columns: str) -> Table:
     """An empty table, the first column for names and the others for numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for at, name in enumerate(columns):
-        table.add_column(name, justify="left" if at == 0 else "right", no_wrap=at == 0)
+        table.add_column(name, justify="left" if at == 0 else "right", overflow="fold")
     return table
 
 
@@ -32,14 +32,14 @@ def number(value: float) -> str:
 
 
 def with_interval(found: Interval) -> str:
-    """``0.1420 [0.1391, 0.1449]``."""
-    return f"{number(found.mean)} [{number(found.low)}, {number(found.high)}]"
+    """``0.1420`` and, below it, ``0.1391 to 0.1449``."""
+    return f"{number(found.mean)}\n{number(found.low)} to {number(found.high)}"
 
 
 def with_p(found: Difference, p: float) -> str:
-    """``+0.0120 [0.0093, 0.0148] p=0.001``."""
+    """``+0.0120  p=0.001`` and, below it, ``+0.0093 to +0.0148``."""
     shown = "p<0.001" if p < 0.001 else f"p={p:.3f}"
-    return f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}] {shown}"
+    return f"{found.mean:+.4f}  {shown}\n{found.low:+.4f} to {found.high:+.4f}"
 
 
 def duration(seconds: float) -> str:

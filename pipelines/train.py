@@ -12,7 +12,8 @@ from pipelines import yaml_text
 from pipelines.commands import UsageError
 
 if TYPE_CHECKING:
-    from recsys.experiment import Experiment, Run
+    from recsys.experiment import Experiment
+    from recsys.run import Run
 
 
 def train(args: argparse.Namespace) -> int:
@@ -20,18 +21,12 @@ def train(args: argparse.Namespace) -> int:
     experiment = experiment_of(args)
     if experiment is None:
         return 0
-    from pipelines.progress import progress_for
-    from pipelines.run_folders import check_name, make_tracker, new_folder, resumed_folder, usable
+    from pipelines.runs import folder_for
 
     experiment.check()
-    usable(args.runs)
-    name = check_name(args.name) if args.name else derived_name(args.config, experiment)
-    place = resumed_folder if args.resume else new_folder
-    folder = place(args.runs, name, given=args.name is not None)
-    tracker = make_tracker(args.tracking, folder, experiment=args.config.stem)
+    folder = folder_for(experiment, args.runs, stem=stem_of(args.config), name=args.name, resume=args.resume)
     try:
-        with progress_for(sys.stderr) as progress:
-            run = experiment.run(folder, tracker=tracker, progress=progress, resume=args.resume)
+        run = run_in(folder, experiment, group=stem_of(args.config), tracking=args.tracking, resume=args.resume)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"To go on: {resume_command(args)}") from None
     if args.json:
@@ -78,12 +73,30 @@ def experiment_of(args: argparse.Namespace) -> Experiment | None:
     return experiment
 
 
-def derived_name(config: Path, experiment: Experiment) -> str:
-    """A run without a name of its own is called after its file and its settings, so that the same command finds it again."""
-    from recsys.part import fingerprint
+def run_in(folder: Path, experiment: Experiment, *, group: str, tracking: str | None, resume: bool = False) -> Run:
+    """Run an experiment in a folder, with its resolved config beside the results.
 
-    stem = config.parent.name.rpartition("-")[0] or config.parent.name if config.name == "config.yaml" else config.stem
-    return f"{stem}-{fingerprint(experiment)[:8]}"
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    from pipelines.config import dump
+    from pipelines.progress import progress_for
+    from pipelines.runs import CONFIG, make_tracker
+    from recsys.errors import RunError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).write_text(dump(experiment), encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"the run folder {folder} cannot be written ({error.strerror}); choose another with --runs or --name") from None
+    tracker = make_tracker(tracking, folder, experiment=group)
+    with progress_for(sys.stderr, experiment.evaluation.selector) as progress:
+        return experiment.run(folder, tracker=tracker, progress=progress, resume=resume)
+
+
+def stem_of(config: Path) -> str:
+    """What runs of a config file are called after: the file, or the run for a resolved config in its folder."""
+    return config.absolute().parent.name if config.name == "config.yaml" else config.stem
 
 
 def resume_command(args: argparse.Namespace) -> str:
@@ -104,29 +117,18 @@ def result_line(run: Run) -> str:
 
 def report(run: Run) -> None:
     """A table of the metrics with their intervals, and where things lie."""
-    from pipelines.run_folders import CONFIG
-    from pipelines.tables import console, duration, number, plain_table, with_interval
-    from recsys.statistics import interval
+    from pipelines.runs import CONFIG
+    from pipelines.tables import console, duration, number, plain_table
 
-    values = test_values(run.folder)
-    names = list(dict.fromkeys(key.partition("/")[2] for key in run.metrics))
-    table = plain_table(f"{run.name}: {duration(run.seconds)}, {run.peak_rss_mb:,.0f} MB at most", "metric", "validation", "test [95 % interval]")
-    for name in names:
-        valid, test = run.metrics.get(f"valid/{name}", float("nan")), run.metrics.get(f"test/{name}", float("nan"))
-        table.add_row(name, number(valid), with_interval(interval(values[name])) if name in values else number(test))
+    intervals = run.about.get("intervals", {})
+    memory = "" if run.peak_rss_mb is None else f", {run.peak_rss_mb:,.0f} MiB at most"
+    table = plain_table(f"{run.id}: {duration(run.seconds)}{memory}", "metric", "validation", "test", "95 % interval")
+    for name in dict.fromkeys(key.partition("/")[2] for key in run.metrics):
+        low_high = [number(value) for value in intervals.get(f"test/{name}", ())]
+        valid, test = (number(run.metrics.get(f"{part}/{name}", float("nan"))) for part in ("valid", "test"))
+        table.add_row(name, valid, test, " to ".join(low_high))
     out = console()
     out.print(table)
-    out.print("The interval is over queries, by the bootstrap; it leaves out what another seed would change.")
-    out.print(f"run {run.id}: {run.folder} (config: {CONFIG}, values of each query: test.parquet)", soft_wrap=True)
-    out.print(f"compare: recsys compare {run.folder} ANOTHER_RUN", soft_wrap=True)
-
-
-def test_values(folder: Path) -> dict[str, Any]:
-    """The per-query test values of a run by metric name; empty when it has none."""
-    import polars as pl
-
-    path = folder / "test.parquet"
-    if not path.is_file():
-        return {}
-    frame = pl.read_parquet(path)
-    return {name: frame[name].to_numpy() for name in frame.columns if "@" in name}
+    out.print("Intervals: bootstrap over test queries. What another seed would change is not in them.")
+    out.print(f"{run.folder}: {CONFIG} (resolved), test.parquet (each query), history.jsonl (each epoch)", soft_wrap=True)
+    out.print(f"next: recsys recommend {run.folder} --user ID; recsys compare {run.folder} ANOTHER_RUN", soft_wrap=True)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pipelines.classes import Option, Problem, candidates, find, is_a, listing, options, role_names, suggestion
+from pipelines.classes import Option, Problem, candidates, find, listing, options, role_names, suggestion
 from pipelines.yaml_text import as_number
 from recsys.part import knobs, spec
 
 _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable)
-_MAPPINGS = (dict, collections.abc.Mapping)
+MAPPINGS = (dict, collections.abc.Mapping)
 _SCALARS = (bool, int, float, str)
 _INVALID: Any = object()
 
@@ -47,7 +47,7 @@ def members(hint: Any) -> tuple[Any, ...]:
 
 def roles(hint: Any) -> tuple[type, ...]:
     """Those alternatives of a hint that are configured objects: neither scalars nor containers."""
-    plain = (*_SCALARS, *_LISTS, *_MAPPINGS, tuple, type(None), object, set, frozenset)
+    plain = (*_SCALARS, *_LISTS, *MAPPINGS, tuple, type(None), object, set, frozenset)
     return tuple(m for m in members(hint) if isinstance(m, type) and m not in plain and not issubclass(m, PurePath) and not get_origin(m))
 
 
@@ -242,18 +242,18 @@ class Builder:
             hints = suggestion(given, literals)
         elif isinstance(given, bool | int | float) and (str(given) in literals or any(m is str for m in members(hint))):
             hints = "; put it in quotes if text is meant"
-        if not isinstance(given, list | dict) and any(_origin(m) in (*_LISTS, tuple) for m in members(hint)):
+        if not isinstance(given, list | dict) and any(origin_of(m) in (*_LISTS, tuple) for m in members(hint)):
             hints = f"; write [{given}]"
         return self.refuse(Problem(path, f"{shown(given)} is not allowed; allowed: {allowed}{hints}"))
 
 
-def _origin(member: Any) -> Any:
+def origin_of(member: Any) -> Any:
     return get_origin(member) or member
 
 
 def _is_container(given: Any, member: Any) -> bool:
-    origin = _origin(member)
-    return (isinstance(given, dict) and origin in _MAPPINGS) or (isinstance(given, list | tuple) and origin in (*_LISTS, tuple))
+    origin = origin_of(member)
+    return (isinstance(given, dict) and origin in MAPPINGS) or (isinstance(given, list | tuple) and origin in (*_LISTS, tuple))
 
 
 def unknown(cls: type, name: str, known: dict[str, Option], path: str) -> Problem:
@@ -270,7 +270,7 @@ def missing(cls: type, option: Option, path: str) -> Problem:
 
 def refused(cls: type, text: str, path: str) -> Problem:
     """The problem of a value that a constructor refuses. A message that begins with the option's name leads to its path."""
-    if path and text.startswith(f"{path}."):
+    if not path or text.startswith(f"{path}."):
         return Problem("", text)
     first = text.split(maxsplit=1)[0].rstrip(":,=") if text.split() else ""
     if first.partition("=")[0] in options(cls):
@@ -281,6 +281,3 @@ def refused(cls: type, text: str, path: str) -> Problem:
 def default_of(option: Option) -> Any:
     """The default of an option as plain data, or None."""
     return None if option.default is inspect.Parameter.empty else spec(option.default)
-
-
-__all__ = ["Builder", "Chosen", "Text", "choose", "default_of", "is_a", "join", "members", "missing", "roles", "shown", "unknown", "word"]

@@ -45,7 +45,8 @@ class Catalog:
             return torch.zeros(len(owner), items.shape[1], dtype=torch.bool, device=self.device)
         query = owner[:, None] * self.num_items + items
         at = torch.searchsorted(self._key, query).clamp_(max=len(self._key) - 1)
-        return self._key[at] == query
+        found: Tensor = self._key[at] == query
+        return found
 
     def unseen_count(self, owner: Tensor) -> Tensor:
         """How many items each owner has not seen. owner [R]; int64 [R]."""

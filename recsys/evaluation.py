@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from recsys.data.log import Holdout, OwnerKind
 from recsys.errors import ConfigError
 from recsys.metrics.base import AnyMetric, ListMetric, Metric, Ranking, metric
 from recsys.part import spec
-from recsys.ranking import blocks
+from recsys.ranking import Ranked, blocks
 from recsys.recommender import Recommender
 
 DEFAULT_METRICS = [
@@ -32,6 +32,9 @@ DEFAULT_METRICS = [
     "coverage@20",
     "average_popularity@20",
 ]
+
+MEASURED = 4096
+"""Queries whose lists are measured at a time; more than a block, since a list is small."""
 
 
 class Evaluation:
@@ -129,7 +132,8 @@ def evaluate(
     counts, relevant = counts.cpu().long(), holdout.relevant()
     book = _Book(measures, relevant, len(counts))
     at = 0
-    for part in blocks(recommender, holdout.histories, deepest + 1, mask_seen=masks, candidates=allowed, block=evaluation.block):
+    ranked = blocks(recommender, holdout.histories, deepest + 1, mask_seen=masks, candidates=allowed, block=evaluation.block)
+    for part in _together(ranked, MEASURED):
         rows = slice(at, at + len(part.items))
         at = rows.stop
         items = part.items[:, :deepest]
@@ -184,6 +188,18 @@ def mean(values: Tensor | Iterable[float]) -> float:
     given = values.tolist() if isinstance(values, Tensor) else values
     kept = [v for v in given if v == v]
     return math.fsum(kept) / len(kept) if kept else math.nan
+
+
+def _together(parts: Iterable[Ranked], queries: int) -> Iterator[Ranked]:
+    """The same lists in larger parts of about this many queries."""
+    waiting: list[Ranked] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(len(p.items) for p in waiting) >= queries:
+            yield Ranked(torch.cat([p.items for p in waiting]), torch.cat([p.scores for p in waiting]))
+            waiting = []
+    if waiting:
+        yield Ranked(torch.cat([p.items for p in waiting]), torch.cat([p.scores for p in waiting]))
 
 
 def _hits(items: Tensor, holdout: Holdout, rows: slice, num_items: int) -> Tensor:

@@ -73,7 +73,10 @@ class Experiment:
             value = getattr(self, name)
             if name in ("sampler", "loss", "batches") and not trained:
                 if value is not None:
-                    raise ConfigError(f"{name}: {type(model).__name__} is solved in closed form and takes no {name}; leave it out")
+                    raise ConfigError(
+                        f"{name}: {type(model).__name__} is solved in closed form and takes no {name}; "
+                        f"leave it out (on the command line: --{name}=null)"
+                    )
             elif not isinstance(value, allowed):
                 wanted = " or ".join(kind.__name__ for kind in allowed)
                 raise ConfigError(f"{name}: {value!r} is a {type(value).__name__}, not a {wanted}")

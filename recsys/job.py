@@ -19,9 +19,8 @@ from recsys.errors import RunError
 from recsys.evaluation import Evaluated, Evaluation, evaluate
 from recsys.learner import Learner, NonFiniteLoss, Trace
 from recsys.metrics import metric
-from recsys.models import Model
 from recsys.progress import Progress, Silent
-from recsys.recommender import Recommender
+from recsys.recommender import ClosedForm, Recommender
 from recsys.run import Run, read_model, write_model
 from recsys.run_folder import MODEL, PROGRESS, RunFolder, writable
 from recsys.statistics import interval
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from recsys.experiment import Experiment
-    from recsys.recommender import ClosedForm
 
 FORMAT = 1  # of run.json and progress.pt; raised when their meaning changes
 
@@ -44,7 +42,9 @@ class Job:
     A phase that has ended is never run again.
     """
 
-    def __init__(self, experiment: Experiment, folder: Path, tracker: Tracker | None, progress: Progress | None, cache: Path | None) -> None:
+    def __init__(
+        self, experiment: Experiment, folder: Path, tracker: Tracker | None, progress: Progress | None, cache: Path | None
+    ) -> None:
         self.experiment, self.folder, self.tracker, self.cache = experiment, RunFolder(folder), tracker, cache
         self.progress: Progress = progress or Silent()
         self.state: dict[str, Any] = {"format": FORMAT, "phase": "select", "learner": None, "history": [], "elapsed": 0.0}
@@ -72,7 +72,9 @@ class Job:
         data = prepare(experiment.data, experiment.split, seed=experiment.seed, cache=self.cache)
         before = self.about.get("data")
         if before is not None and before["fingerprint"] != data.fingerprint:
-            raise RunError(f"the data have changed since {self.folder.path} was begun; a run goes on with the same data only, start a new one")
+            raise RunError(
+                f"the data have changed since {self.folder.path} was begun; a run goes on with the same data only, start a new one"
+            )
         self.about["data"] = {"fingerprint": data.fingerprint, "report": data.report}
         self.folder.write_about(self.about)
         return data
@@ -108,7 +110,7 @@ class Job:
         self.about["intervals"] = {name: [found.low, found.high] for name, found in intervals.items()}
 
     # ------------------------------------------------------------------------------------------------ training and measuring
-    def _train(self, phase: str, fold: Fold, replay: Trace | None) -> Recommender:
+    def _train(self, phase: str, fold: Fold, replay: Trace | None) -> Learner | ClosedForm:
         recommender = self._recommender(replay)
         if isinstance(recommender, Learner):
             recommender.setup(fold.train)
@@ -119,7 +121,13 @@ class Job:
             recommender.on_checkpoint = lambda: self._save(recommender)
         self.progress.phase(phase, recommender.epochs() if isinstance(recommender, Learner) else 1)
         for epoch in recommender.fit(fold.train):
-            record: dict[str, Any] = {"phase": phase, "epoch": epoch.epoch, "loss": epoch.loss, "rows": epoch.rows, "seconds": epoch.seconds}
+            record: dict[str, Any] = {
+                "phase": phase,
+                "epoch": epoch.epoch,
+                "loss": epoch.loss,
+                "rows": epoch.rows,
+                "seconds": epoch.seconds,
+            }
             if epoch.validate:
                 begun = time.perf_counter()
                 measured = self._evaluate(recommender, fold, "valid")
@@ -129,12 +137,13 @@ class Job:
             self._record(record)
         return recommender
 
-    def _recommender(self, replay: Trace | None) -> Any:
-        e = self.experiment
-        if not isinstance(e.model, Model):
-            return copy.deepcopy(e.model)
-        parts = copy.deepcopy({"model": e.model, "batches": e.batches, "sampler": e.sampler, "loss": e.loss, "fit": e.fit})
-        return Learner(**parts, seed=e.seed, replay=replay)
+    def _recommender(self, replay: Trace | None) -> Learner | ClosedForm:
+        """Fresh parts: those of the experiment stay as they were configured."""
+        e = copy.deepcopy(self.experiment)
+        if isinstance(e.model, ClosedForm):
+            return e.model
+        assert e.batches is not None and e.sampler is not None and e.loss is not None, "an experiment fills them in for a model"
+        return Learner(model=e.model, batches=e.batches, sampler=e.sampler, loss=e.loss, fit=e.fit, seed=e.seed, replay=replay)
 
     def _record(self, record: dict[str, Any]) -> None:
         self.state["history"].append(record)
@@ -190,7 +199,10 @@ class Job:
         if not resume:
             raise RunError(f"{path} holds a run already ({about['status']}); continue it with --resume, or choose another name with --name")
         if about["fingerprint"] != self.experiment.fingerprint():
-            raise RunError(f"{path} holds a run of another configuration ({about['fingerprint']}, not {self.experiment.fingerprint()}); give its own, or another name")
+            raise RunError(
+                f"{path} holds a run of another configuration ({about['fingerprint']}, not {self.experiment.fingerprint()}); "
+                "give its own, or another name"
+            )
         self.about = about
         state = self.folder.progress()
         if about["status"] == "finished" and state is None:
@@ -209,8 +221,8 @@ class Job:
         self.state["learner"] = None
         self.folder.write_about(self.about)
 
-    def _keep_model(self, recommender: Recommender, fold: Fold) -> None:
-        model: ClosedForm | Model = recommender.model if isinstance(recommender, Learner) else recommender  # type: ignore[assignment]
+    def _keep_model(self, recommender: Learner | ClosedForm, fold: Fold) -> None:
+        model = recommender.model if isinstance(recommender, Learner) else recommender
         write_model(self.folder.path, model, fold.train)
         for name, ids in (("item", fold.items), ("owner", fold.owners)):
             frame = pl.DataFrame({name: ids})

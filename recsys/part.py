@@ -19,6 +19,8 @@ from torch import nn
 
 if TYPE_CHECKING:
     from recsys.catalog import Catalog
+    from recsys.pool import Draw
+    from recsys.step import EpochView, View
 
 Spec = dict[str, Any]
 
@@ -41,6 +43,12 @@ class Part(nn.Module):
     def setup(self, catalog: Catalog) -> None:
         """Called once, when the training data is known and before the first step. Make parameters and buffers here."""
 
+    def begin_epoch(self, view: EpochView) -> None:
+        """A hook of batch policies and samplers, also of those inside others: called before every epoch."""
+
+    def end_step(self, view: View, draw: Draw) -> None:
+        """A hook of samplers, also of those inside others: called after every step (queues take note of it)."""
+
 
 def knobs(value: object) -> dict[str, Any]:
     """The constructor arguments of a configured object, read back from the attributes of the same names."""
@@ -49,7 +57,10 @@ def knobs(value: object) -> dict[str, Any]:
         if name == "self" or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if not hasattr(value, name):
-            raise TypeError(f"{type(value).__name__} does not keep its argument {name!r} as an attribute; a part must, so that its configuration can be saved")
+            raise TypeError(
+                f"{type(value).__name__} does not keep its argument {name!r} as an attribute; "
+                "a part must, so that its configuration can be saved"
+            )
         found[name] = getattr(value, name)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from recsys.part import Part
+from recsys.scorer import DotScorer
 from recsys.step import Scored
 
 
@@ -41,10 +42,11 @@ class TouchedRows(Penalty):
     def forward(self, model: nn.Module, scored: Scored) -> Tensor:
         rows = max(len(scored.positive), 1)
         score = scored.score
-        total = score.query.square().sum() + score.items(scored.batch.target).square().sum()  # type: ignore[attr-defined]
+        assert isinstance(score, DotScorer), "the model promised vectors"
+        total = score.query.square().sum() + score.items(scored.batch.target).square().sum()
         for pool in scored.draw.pools:
             if pool.width:
-                total = total + score.items(pool.items).square().sum()  # type: ignore[attr-defined]
+                total = total + score.items(pool.items).square().sum()
         return self.weight / 2 * total / rows
 
 

@@ -10,7 +10,8 @@ class Progress(Protocol):
     """A run calls these as it goes; showing them must be cheap (``step`` is called after every step)."""
 
     def phase(self, name: str, epochs: int) -> None:
-        """A phase begins: ``prepare``, ``select`` (training, choosing on validation), ``refit``, ``test``; ``epochs``: at most, 0 if none."""
+        """A phase begins: ``prepare``, ``select`` (training, choosing on validation), ``refit``, ``test``; ``epochs``: at most
+        (0 if none)."""
         ...
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rows: int) -> None:

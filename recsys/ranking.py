@@ -3,11 +3,12 @@
 The order of a list is defined by (score of record, descending; item code, ascending) and depends on nothing else: not on the block
 size, the number of threads, the other queries or their order, or the device.
 
-A model that gives vectors is *screened* by one matrix product. The last bits of such a product depend on its shape, so it only
-proposes candidates: the best k + margin of each row. Their scores of record are dot products in float64, added up in one fixed
-order (:func:`dot`). By Higham (2002), section 3.1, a float32 product of width D is within ``gamma_D * |q| * |v|`` of the true one,
-whatever the order of its sum; a row is proven when its k-th score of record is above the last screened score by more than that. The
-rows that are not (ties, nearly equal scores) are answered again from every item within the bound.
+A model that gives vectors is *screened* by matrix products. The last bits of such a product depend on its shape, so it only tells
+which items may be in the list. Their scores of record are dot products in float64, added up in one fixed order (:func:`dot`). By
+Higham (2002), section 3.1, a float32 product of width D is within ``e = gamma_D * |q| * |v|`` of the true one, whatever the order of
+its sum. With t a value that at least k screened scores reach, the k best items all have screened scores of t - 2 e or more: exactly
+these are scored again, so that ties and nearly equal scores need no special case. For t the k-th largest of the maxima of small
+chunks of items is close enough, and much cheaper than a top-k selection.
 
 The scores of a model without vectors are the scores of record.
 """
@@ -24,14 +25,20 @@ from recsys.data.log import Histories
 from recsys.errors import RecsysError
 from recsys.recommender import Recommender
 
-MARGIN = 16
-"""Screened candidates beyond k. More of them cost time in every block, fewer leave more rows unproven; 16 is about the best."""
-
 CHUNK = 64
-"""Items whose maximum is taken together before the top-k selection."""
+"""Items whose maximum is taken together."""
+
+TILE = 1 << 22
+"""Scores of a matrix product at a time on a CPU (16 MB: read again while in a shared cache)."""
 
 FLOATS = 1 << 25
-"""Scores in memory at once (128 MB of float32); blocks of queries shrink when the catalogue is very large."""
+"""Scores in memory at once (128 MB of float32): larger tiles for an accelerator, and smaller blocks for a very large catalogue."""
+
+PENDING = 1 << 16
+"""Screened candidates that wait for their scores of record; more only when very many scores are nearly equal."""
+
+MARGIN = 16
+"""Ranks beyond k that are selected from given scores, so that most ties across rank k need no second look."""
 
 
 class Ranked(NamedTuple):
@@ -62,7 +69,7 @@ def rank(
     """
     parts = list(blocks(recommender, histories, k, mask_seen=mask_seen, candidates=candidates, block=block))
     if not parts:
-        return Ranked(torch.empty(0, k, dtype=torch.long), torch.empty(0, k, dtype=torch.double))
+        return _nothing(0, k, torch.device("cpu"))
     return Ranked(torch.cat([p.items for p in parts]), torch.cat([p.scores for p in parts]))
 
 
@@ -111,7 +118,7 @@ class _Screen:
         self.recommender, self.mask_seen = recommender, mask_seen
         self.excluded = torch.empty(0, dtype=torch.long) if candidates is None else (~candidates).nonzero()[:, 0]
         self.buffer = torch.empty(0)
-        self.items = torch.empty(0)
+        self.items = self.floats = torch.empty(0)  # as given, and as screened: float32, padded to whole chunks
         self.largest = 0.0  # norm among the item vectors
         self.expected = None if candidates is None else len(candidates)
         self.num_items = self.expected or 0  # 0: not known before the first block
@@ -123,43 +130,70 @@ class _Screen:
             return _first(scores, min(k, self.num_items), self)
         query, items = found
         self._learn(query, items, len(histories))
-        scores = self._space(len(histories), torch.float32, query.device)
-        torch.mm(query.float(), items.float().T, out=scores)
-        self._mask(scores, histories)
-        return self._exact(query, scores, min(k, self.num_items))
+        return self._screened(query, histories, min(k, self.num_items))
 
     def rows(self) -> int:
         """How many queries a block may have; few in the first if the size of the catalogue is not known yet."""
         return max(1, FLOATS // (self.num_items or 1 << 21))
 
-    def _exact(self, query: Tensor, scores: Tensor, k: int) -> Ranked:
+    def _screened(self, query: Tensor, histories: Histories, k: int) -> Ranked:
         size = query.double().norm(dim=1)
         self.check(bool(size.isfinite().all()))
-        bound = _relative_error(query.shape[1]) * size * self.largest + query.shape[1] * torch.finfo(torch.float32).tiny
-        value, index = _largest(scores, min(k + MARGIN, self.num_items))
-        self.check(not bool((value.isnan() | (value == torch.inf)).any()))
-        index = index.sort(1).values  # ascending, so that a stable sort by score leaves equal scores in the order of their codes
-        record = dot(query[:, None], self.items[index]).masked_fill(scores.gather(1, index) == -torch.inf, -torch.inf)
-        record, order = record.sort(dim=1, descending=True, stable=True)
-        index, last = index.gather(1, order)[:, :k], value[:, -1].double()
-        record = record[:, :k]
-        if k + MARGIN < self.num_items:
-            unproven = ((last > -torch.inf) & (record[:, -1] <= last + bound)).nonzero()[:, 0]
-            if len(unproven):
-                index[unproven], record[unproven] = self._again(query[unproven], scores[unproven], (record[:, -1] - bound)[unproven], k)
-        return Ranked(index, record)
+        scale = size * self.largest  # where it is 0, products are exact
+        error = _relative_error(query.shape[1]) * scale + query.shape[1] * torch.finfo(torch.float32).tiny * (scale > 0)
+        best = torch.empty(len(query), 0, device=query.device)  # up to k values that distinct items reach
+        lowest = _below(scale)  # set in the loop: no item screened below it can be in the list
+        kept = _nothing(len(query), k, query.device)
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        for first, tile in self._tiles(query.float(), histories):
+            chunks = tile.view(len(tile), -1, CHUNK)
+            top = chunks.amax(-1)
+            best = torch.cat([best, top if top.shape[1] >= k else tile.topk(min(k, tile.shape[1]), dim=1).values], 1)
+            best = best.topk(min(k, best.shape[1]), dim=1).values
+            lowest = _below((best[:, -1] if best.shape[1] == k else torch.full_like(size, -torch.inf)) - 2 * error)
+            row, chunk = (top >= lowest).nonzero(as_tuple=True)
+            inside = chunks[row, chunk]
+            at, offset = ((inside >= lowest[row]) & (inside > -torch.inf)).nonzero(as_tuple=True)
+            found.append((row[at], first + chunk[at] * CHUNK + offset, inside[at, offset]))
+            if sum(len(x) for x, _, _ in found) > PENDING:
+                kept, found = self._entered(query, kept, found, lowest, error), []
+        self.check(not bool((best.isnan() | (best == torch.inf)).any()))
+        return self._entered(query, kept, found, lowest, error) if found else kept
 
-    def _again(self, query: Tensor, scores: Tensor, at_least: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """The first k of all items screened at ``at_least`` or more. Rows with fewer than k do not occur: the k best are among them."""
-        threshold = torch.nextafter(at_least.float(), torch.tensor(-torch.inf, device=scores.device))
-        row, item = (scores >= threshold[:, None]).nonzero(as_tuple=True)  # rows ascending, items ascending inside a row
-        step = max(1, (1 << 22) // max(1, query.shape[1]))
-        record = torch.cat([dot(query[row[a : a + step]], self.items[item[a : a + step]]) for a in range(0, len(row), step)])
-        order = record.argsort(descending=True, stable=True)
-        order = order[row[order].argsort(stable=True)]
-        length = torch.bincount(row, minlength=len(query))
-        first = order[(length.cumsum(0) - length)[:, None] + torch.arange(k, device=order.device)]
-        return item[first], record[first]
+    def _entered(self, query: Tensor, kept: Ranked, found: list[tuple[Tensor, Tensor, Tensor]], lowest: Tensor, error: Tensor) -> Ranked:
+        """``kept`` after items of higher codes, screened at ``lowest`` or more, have entered by their scores of record."""
+        row, item, value = (torch.cat(x) for x in zip(*found, strict=True))
+        possible = (value >= lowest[row, 0]) & (value > (kept.scores[:, -1] - error)[row])
+        row, item = row[possible], item[possible]
+        record = self._record(query, row, item)
+        enters = record > kept.scores[row, -1]
+        row, item, record = row[enters], item[enters], record[enters]
+        old, at = (kept.items >= 0).nonzero(as_tuple=True)
+        row, item, record = torch.cat([old, row]), torch.cat([kept.items[old, at], item]), torch.cat([kept.scores[old, at], record])
+        return _by_row(row, item, record, rows=len(query), k=kept.items.shape[1])
+
+    def _tiles(self, query: Tensor, histories: Histories) -> Iterator[tuple[int, Tensor]]:
+        """Masked screened scores of all queries and some items: the first item's code, and [Q, items], padded to whole chunks by -inf."""
+        wide = max(1, (TILE if query.device.type == "cpu" else FLOATS) // len(query) // CHUNK) * CHUNK
+        edges = torch.arange(0, self.num_items + wide, wide)
+        seen, of = histories.flat() if self.mask_seen else (torch.empty(0, dtype=torch.long),) * 2
+        seen, order = seen.sort()
+        seen, of = seen.to(query.device), of[order].to(query.device)
+        cut, drop = torch.searchsorted(seen.cpu(), edges).tolist(), torch.searchsorted(self.excluded, edges).tolist()
+        for n, first in enumerate(range(0, self.num_items, wide)):
+            items = self.floats[first : first + wide]
+            tile = torch.mm(query, items.T, out=self._space(len(query), len(items), torch.float32, query.device))
+            tile.view(-1).index_fill_(0, of[cut[n] : cut[n + 1]] * len(items) + seen[cut[n] : cut[n + 1]] - first, -torch.inf)
+            if drop[n + 1] > drop[n]:
+                tile.index_fill_(1, self.excluded[drop[n] : drop[n + 1]].to(tile.device) - first, -torch.inf)
+            tile[:, self.num_items - first :] = -torch.inf
+            yield first, tile
+
+    def _record(self, query: Tensor, row: Tensor, item: Tensor) -> Tensor:
+        """Scores of record of pairs, some at a time."""
+        step = max(1, (1 << 20) // max(1, query.shape[1]))
+        pairs = zip(row.split(step), item.split(step), strict=True)  # type: ignore[no-untyped-call]
+        return torch.cat([dot(query[r], self.items[i]) for r, i in pairs])
 
     def _given(self, histories: Histories) -> Tensor:
         """The model's own scores, copied: they may be an expanded view or a buffer of the model."""
@@ -167,7 +201,7 @@ class _Screen:
         if given.ndim != 2 or len(given) != len(histories):
             raise RecsysError(f"{self.model}.scores gave shape {tuple(given.shape)} for {len(histories)} queries, not [queries, items]")
         self._size(given.shape[1])
-        scores = self._space(len(histories), torch.float64 if given.dtype == torch.float64 else torch.float32, given.device)
+        scores = self._space(len(histories), self.num_items, torch.float64 if given.dtype == torch.float64 else torch.float32, given.device)
         scores.copy_(given)
         self._mask(scores, histories)
         return scores
@@ -181,6 +215,7 @@ class _Screen:
         if items.data_ptr() != self.items.data_ptr() or items.shape != self.items.shape:
             self._size(len(items))
             self.items = items
+            self.floats = nn.functional.pad(items.float(), (0, 0, 0, -len(items) % CHUNK))
             self.largest = float(items.double().norm(dim=1).max()) if items.numel() else 0.0
             self.check(self.largest < torch.inf)
 
@@ -189,10 +224,10 @@ class _Screen:
             raise RecsysError(f"{self.model} scores {num_items} items, but the catalogue has {self.expected}; was it fitted on this data?")
         self.num_items = num_items
 
-    def _space(self, rows: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        if self.buffer.dtype != dtype or self.buffer.device != device or self.buffer.numel() < rows * self.num_items:
-            self.buffer = torch.empty(rows * self.num_items, dtype=dtype, device=device)
-        return self.buffer[: rows * self.num_items].view(rows, self.num_items)
+    def _space(self, rows: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+        if self.buffer.dtype != dtype or self.buffer.device != device or self.buffer.numel() < rows * width:
+            self.buffer = torch.empty(rows * width, dtype=dtype, device=device)
+        return self.buffer[: rows * width].view(rows, width)
 
     def _mask(self, scores: Tensor, histories: Histories) -> None:
         if self.mask_seen:
@@ -243,6 +278,29 @@ def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     value, at = torch.cat([inside, scores[:, chunks * CHUNK :]], 1).topk(k, dim=1)
     index = best.gather(1, at.clamp(max=k * CHUNK - 1) // CHUNK) * CHUNK + at % CHUNK
     return value, index.where(at < k * CHUNK, at - k * CHUNK + chunks * CHUNK)
+
+
+def _by_row(row: Tensor, item: Tensor, score: Tensor, *, rows: int, k: int) -> Ranked:
+    """The first k by (score, code) of each row, from pairs whose codes ascend inside a row, at least among equal scores."""
+    order = score.argsort(descending=True, stable=True)
+    order = order[row[order].argsort(stable=True)]
+    row, length = row[order], torch.bincount(row, minlength=rows)
+    at = torch.arange(len(row), device=row.device) - (length.cumsum(0) - length)[row]
+    row, at, order = (x[at < k] for x in (row, at, order))
+    ranked = _nothing(rows, k, row.device)
+    ranked.items[row, at], ranked.scores[row, at] = item[order], score[order]
+    return ranked
+
+
+def _nothing(rows: int, k: int, device: torch.device) -> Ranked:
+    """Lists of no items."""
+    return Ranked(torch.full((rows, k), -1, device=device), torch.full((rows, k), -torch.inf, dtype=torch.double, device=device))
+
+
+def _below(values: Tensor) -> Tensor:
+    """float32 [Q, 1], no larger than the float64 values."""
+    single = values.float()[:, None]
+    return torch.nextafter(single, torch.full_like(single, -torch.inf))
 
 
 def _relative_error(width: int) -> float:

@@ -140,7 +140,9 @@ class Run:
         code = codes(self.items, given)
         if bool((code < 0).any()):
             unknown = sorted({str(given[i]) for i in (code < 0).nonzero()[:, 0].tolist()})
-            warnings.warn(f"items unknown to the model are ignored: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}", stacklevel=3)
+            warnings.warn(
+                f"items unknown to the model are ignored: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}", stacklevel=3
+            )
         query = torch.arange(len(lengths)).repeat_interleave(lengths)
         kept = torch.bincount(query[code >= 0], minlength=len(lengths))
         stop = kept.cumsum(0)
@@ -152,7 +154,9 @@ class Run:
         code = codes(self.owners, users)
         if bool((code < 0).any()):
             unknown = [str(users[i]) for i in (code < 0).nonzero()[:, 0].tolist()]
-            raise RunError(f"users unknown to the model: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}; give their histories instead")
+            raise RunError(
+                f"users unknown to the model: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}; give their histories instead"
+            )
         return Histories(self.train.items, self.train.offsets[code], self.train.offsets[code + 1], code)
 
 
@@ -168,7 +172,13 @@ def codes(ids: pl.Series, wanted: Sequence[Id]) -> Tensor:
 
 def write_model(folder: Path, recommender: ClosedForm | Model, train: Log) -> None:
     """Tensors and numbers only: the weights, and the training log (who has seen what, how often)."""
-    log = {"items": train.items, "offsets": train.offsets, "weight": train.weight, "num_items": train.num_items, "owner_kind": train.owner_kind}
+    log = {
+        "items": train.items,
+        "offsets": train.offsets,
+        "weight": train.weight,
+        "num_items": train.num_items,
+        "owner_kind": train.owner_kind,
+    }
     kept = {name: value.clone() if isinstance(value, Tensor) else value for name, value in log.items()}  # not the whole memory map
     state = {name: value.detach().cpu() for name, value in recommender.state_dict().items()}
     files.write_tensors(folder / MODEL, {"state": state, "train": kept})

@@ -38,7 +38,9 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = open(self.path / ".lock", "w")  # noqa: SIM115 (held until the block ends)
         except OSError as error:
-            raise RunError(f"the run folder {self.path} cannot be written ({error.strerror}); choose another with --runs or --name") from None
+            raise RunError(
+                f"the run folder {self.path} cannot be written ({error.strerror}); choose another with --runs or --name"
+            ) from None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,7 +92,8 @@ def find(runs: Path, fingerprint: str) -> list[Path]:
 
 
 def new_folder(runs: Path, stem: str, fingerprint: str) -> Path:
-    """A folder name that is not taken: ``stem-xxxxxx`` with the start of the configuration's fingerprint, numbered from the second run on."""
+    """A folder name that is not taken: ``stem-xxxxxx`` with the start of the configuration's fingerprint, numbered from
+    the second run on."""
     base = f"{stem}-{fingerprint[:6]}"
     names = {path.name for path in runs.iterdir()} if runs.is_dir() else set()
     number = 1

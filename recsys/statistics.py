@@ -75,7 +75,7 @@ def paired_difference(
     _check(level, resamples)
     first, second = _column(a), _column(b)
     if len(first) != len(second):
-        raise ValueError(f"a paired comparison needs one value each for the same queries, got {len(first)} and {len(second)}; join them first")
+        raise ValueError(f"a paired comparison needs values of the same queries, got {len(first)} and {len(second)}; join them first")
     gap = first - second
     gap = gap[~np.isnan(gap)]
     low, high = _percentiles(gap, level, resamples, seed)

@@ -90,7 +90,8 @@ class View:
 
     def losses(self, draw: Draw) -> Tensor:
         """[R]: the loss of each row against this draw."""
-        return self.loss(Scored.of(self.batch, self.score, draw, self.catalog))
+        losses: Tensor = self.loss(Scored.of(self.batch, self.score, draw, self.catalog))
+        return losses
 
     def take(self, rows: Tensor) -> View:
         return replace(self, batch=self.batch.take(rows), score=self.score.take(rows))
@@ -140,7 +141,7 @@ class Step(nn.Module):
     def begin_epoch(self, epoch: int) -> None:
         """Plan the epoch's batches, and let samplers refresh what they keep."""
         for name, part in [("batches", self.batches), *self.sampler.named_modules(prefix="sampler")]:
-            if isinstance(part, Part) and hasattr(part, "begin_epoch"):
+            if isinstance(part, Part):
                 stream = generator(self.seed, "epoch", name, epoch)
                 part.begin_epoch(EpochView(self.model, self.examples, self.catalog, epoch, stream))
 
@@ -163,7 +164,7 @@ class Step(nn.Module):
     def end_step(self) -> None:
         """Let samplers take note of the step (queues); called after the optimiser."""
         for part in self.sampler.modules():
-            if isinstance(part, Part) and hasattr(part, "end_step"):
+            if isinstance(part, Part) and self.view is not None and self.draw is not None:
                 part.end_step(self.view, self.draw)
         self.view = self.draw = self.scored = None
 

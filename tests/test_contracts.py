@@ -265,7 +265,7 @@ def test_each_package_the_code_imports_is_declared():
     files = [*LIBRARY, *sorted((ROOT / "pipelines").rglob("*.py"))]
     used = {name: where(p, n) for p in files for name, n in imports(p) if name not in sys.stdlib_module_names}
     assert {name: place for name, place in used.items() if name not in declared} == {}
-    required = {canonical(Requirement(text).name) for text in PROJECT["dependencies"]} - {"pyarrow"}  # polars uses it, for pandas
+    required = {canonical(Requirement(text).name) for text in PROJECT["dependencies"]}
     assert {name for name in required if module_names.get(name, name) not in used} == set(), "nothing imports these"
 
 

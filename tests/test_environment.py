@@ -47,9 +47,11 @@ def test_facts_are_plain_json_and_name_the_versions_in_use(tmp_path: Path):
 
 
 def test_facts_import_nothing_heavy():
-    code = "import sys; before = set(sys.modules); from importlib import util; " \
-           "spec = util.spec_from_file_location('e', sys.argv[1]); m = util.module_from_spec(spec); spec.loader.exec_module(m); " \
-           "assert m.facts()['threads'] is None; print(*sorted({'torch', 'polars', 'numpy', 'numba'} & set(sys.modules)))"
+    code = (
+        "import sys; before = set(sys.modules); from importlib import util; "
+        "spec = util.spec_from_file_location('e', sys.argv[1]); m = util.module_from_spec(spec); spec.loader.exec_module(m); "
+        "assert m.facts()['threads'] is None; print(*sorted({'torch', 'polars', 'numpy', 'numba'} & set(sys.modules)))"
+    )
     from recsys import environment
 
     done = subprocess.run([sys.executable, "-c", code, str(environment.__file__)], capture_output=True, text=True, check=True)
@@ -59,8 +61,10 @@ def test_facts_import_nothing_heavy():
 def test_peak_memory_grows_by_what_is_allocated_and_never_falls():
     before = peak_rss_mb()
     assert before is not None and before > 10
-    code = "from recsys.environment import peak_rss_mb; a = peak_rss_mb(); b = bytearray(300 * 2**20); " \
-           "b[::4096] = b'x' * len(b[::4096]); c = peak_rss_mb(); del b; print(c - a, peak_rss_mb() - c)"
+    code = (
+        "from recsys.environment import peak_rss_mb; a = peak_rss_mb(); b = bytearray(300 * 2**20); "
+        "b[::4096] = b'x' * len(b[::4096]); c = peak_rss_mb(); del b; print(c - a, peak_rss_mb() - c)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     grown, after = map(float, done.stdout.split())
     assert 290 < grown < 400

@@ -9,15 +9,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
+
+from recsys import evaluation
 from recsys.data.log import Histories, Holdout
 from recsys.errors import ConfigError, RecsysError
 from recsys.evaluation import DEFAULT_METRICS, Evaluated, Evaluation, evaluate, mean
 from recsys.part import build, spec
-from torch import Tensor
 
 
 class Table:
-    """Scores of query q are row ``owner[q]`` of a table; with ``factor``, the same as vectors."""
+    """Scores of query q are row ``owner[q]`` of a table; no vectors are known."""
 
     def __init__(self, table: Tensor) -> None:
         self.table = table
@@ -106,12 +108,14 @@ def test_facts_say_what_the_numbers_mean() -> None:
     assert (facts["queries"], facts["left_out"], facts["cold"], facts["candidates"]) == (3, 1, 1, 4)
     assert facts["unknown"] == "miss" and facts["unknown_share"] == 1 / 5 and facts["relevant"] == 5
     assert facts["tie_share"] == {"@2": 2 / 3}
-    assert facts["metrics"]["recall@2"]["class_path"] == "recsys.metrics.Recall" and "relevant" in facts["metrics"]["recall@2"]["definition"]
+    described = facts["metrics"]["recall@2"]
+    assert described["class_path"] == "recsys.metrics.Recall" and "number of relevant items" in described["definition"]
     value = found.per_query["recall@2"].to_list()
     assert value[0] == 0.5 and value[1] == 1.0 and math.isnan(value[2]) and value[3] == 0.0
     assert found.summary["recall@2"] == 0.5  # of three queries, the one without answers left out
     assert found.summary["coverage@2"] == 0.5  # lists 0 1, 0 1 and 0 1 of four items
-    assert found.per_query.columns == ["user", "recall@2", "average_popularity@2"] and found.per_query["user"].to_list() == ["u0", "u1", "u2", "u3"]
+    assert found.per_query.columns == ["user", "recall@2", "average_popularity@2"]
+    assert found.per_query["user"].to_list() == ["u0", "u1", "u2", "u3"]
     assert found.per_query["average_popularity@2"].to_list()[:2] == [0.5, 0.5]
 
 
@@ -133,6 +137,14 @@ def test_defaults() -> None:
 def test_select_is_measured_even_if_not_listed() -> None:
     found = ask(Table(torch.rand(5, 40)), random_holdout(5, 40, 0), 40, metrics=["recall@5"], select="NDCG@7")
     assert set(found.summary) == {"recall@5", "ndcg@7"} and found.facts["select"] == "ndcg@7"
+
+
+def test_lists_are_measured_in_parts_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, part = Table(torch.rand(50, 90)), random_holdout(50, 90, 3)
+    whole = ask(model, part, 90)
+    monkeypatch.setattr(evaluation, "MEASURED", 6)
+    parts = ask(model, part, 90, block=4)
+    assert parts.summary == whole.summary and parts.facts == whole.facts and parts.per_query.equals(whole.per_query)
 
 
 @settings(max_examples=20, deadline=None)

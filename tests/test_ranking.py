@@ -7,12 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
+
 from recsys import ranking
 from recsys.data.log import Histories, Log
 from recsys.errors import RecsysError
 from recsys.ranking import dot, rank
 from recsys.recommender import Epoch
-from torch import Tensor, nn
 
 
 class Vectors:
@@ -104,6 +105,19 @@ def test_all_scores_equal() -> None:
     assert zero.items.tolist() == [[0, 1, 2, 3]] * 5
 
 
+def test_candidates_enter_in_several_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small tiles and hardly any room for candidates: the running lists are those of one pass."""
+    torch.manual_seed(2)
+    model = Vectors(torch.randint(3, (30, 4)).float(), torch.randint(3, (1000, 4)).float())
+    model.query[::3] = 0.0
+    expected = brute((model.query @ model.items.T).double().numpy(), 10)
+    monkeypatch.setattr(ranking, "TILE", 30 * 64)
+    for pending in (0, 100, 1 << 18):
+        monkeypatch.setattr(ranking, "PENDING", pending)
+        found = rank(model, queries(30), 10, mask_seen=True, candidates=torch.ones(1000, dtype=torch.bool))
+        np.testing.assert_array_equal(found.items.numpy(), expected)
+
+
 @pytest.mark.parametrize("precision", ["highest", "high", "medium"])
 def test_scores_closer_than_the_last_bit_of_the_screening_product(precision: str) -> None:
     """Hundreds of items differ by less than float32 can tell; the order of record is that of float64."""
@@ -122,7 +136,7 @@ def test_scores_closer_than_the_last_bit_of_the_screening_product(precision: str
 def test_screening_errors_up_to_the_bound_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A product that is wrong by as much as the bound allows, in the worst direction for each item."""
     torch.manual_seed(5)
-    model = Vectors(torch.randn(40, 16), torch.randn(3000, 16))
+    model = Vectors(torch.randn(40, 16), torch.randn(3200, 16))
     model.items /= model.items.norm(dim=1, keepdim=True)
     exact = dot(model.query[:, None], model.items[None])
     size = model.query.double().norm(dim=1, keepdim=True) * model.items.double().norm(dim=1).max()
@@ -136,7 +150,7 @@ def test_screening_errors_up_to_the_bound_change_nothing(monkeypatch: pytest.Mon
         return out.copy_(wrong)
 
     monkeypatch.setattr(torch, "mm", product)
-    found = rank(model, queries(40), 20, mask_seen=False, candidates=torch.ones(3000, dtype=torch.bool))
+    found = rank(model, queries(40), 20, mask_seen=False, candidates=torch.ones(3200, dtype=torch.bool))
     np.testing.assert_array_equal(found.items.numpy(), expected)
 
 

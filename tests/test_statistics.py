@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+
 from recsys.statistics import interval, paired_difference
 
 

@@ -42,9 +42,7 @@ class Batches(Part):
         """float64 [N]: the probability of each item to be the target of a row of this plan (sums to 1)."""
         ids = torch.cat([batch.flatten() for batch in self.plan]).to(view.examples.target.device)
         times = torch.bincount(ids, minlength=len(view.examples))
-        share = torch.bincount(
-            view.examples.target, times[view.examples.example].double(), minlength=view.catalog.num_items
-        )
+        share = torch.bincount(view.examples.target, times[view.examples.example].double(), minlength=view.catalog.num_items)
         return share / share.sum()
 
     def log_prob(self, items: Tensor) -> Tensor:

@@ -21,5 +21,5 @@ class Bucketed(Batches):
 
     def epoch(self, view: EpochView, among: Tensor) -> Iterator[Tensor]:
         length = view.examples.lengths().to(among.device)[among] + torch.rand(len(among), generator=view.generator, dtype=torch.float64)
-        batches = among[length.argsort(stable=True)].split(self.size)
+        batches = torch.split(among[length.argsort(stable=True)], self.size)
         yield from (batches[i] for i in torch.randperm(len(batches), generator=view.generator).tolist())

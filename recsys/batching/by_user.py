@@ -46,7 +46,7 @@ class ByUser(Batches):
             r = below(torch.where(enough, last + 1, n), view.generator)
             again = (picked == r[:, None]).any(1)
             picked = torch.cat([picked, torch.where(enough & again, last, r)[:, None]], 1)
-        yield from by_owner[start[user][:, None] + picked].split(self.size)
+        yield from torch.split(by_owner[start[user][:, None] + picked], self.size)
 
     def target_share(self, view: EpochView) -> Tensor:
         """In closed form: 1 / (users x the user's rows), summed over an item's rows."""

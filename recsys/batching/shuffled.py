@@ -13,4 +13,4 @@ class Shuffled(Batches):
     """Every example once an epoch, in a fresh random order."""
 
     def epoch(self, view: EpochView, among: Tensor) -> Iterator[Tensor]:
-        yield from among[torch.randperm(len(among), generator=view.generator)].split(self.size)
+        yield from torch.split(among[torch.randperm(len(among), generator=view.generator)], self.size)

@@ -39,7 +39,9 @@ class Mapped(Source):
             given = "neither" if self.user is None else "both"
             raise ConfigError(f"{name} got {given} of user and session; give exactly one: the column that owns the events")
         if self.time is not None and self.order is not None:
-            raise ConfigError(f"{name} got time={self.time!r} and order={self.order!r}; give time for real stamps, else order for positions")
+            raise ConfigError(
+                f"{name} got time={self.time!r} and order={self.order!r}; give time for real stamps, else order for positions"
+            )
         if self.time_unit not in get_args(TimeUnit):
             raise ConfigError(f"{name} got time_unit={self.time_unit!r}; allowed are {', '.join(get_args(TimeUnit))}")
         if self.min_weight is not None and self.weight is None:
@@ -96,10 +98,16 @@ class Mapped(Source):
             return time if getattr(dtype, "time_zone", None) else time.cast(pl.Datetime("us"))
         if dtype == pl.String and self.time_unit == "auto":
             return time.str.to_datetime(time_unit="us", strict=True, time_zone=None)
-        if dtype.is_numeric() and self.time_unit == "ns":
-            return (time.cast(pl.Int64) // 1_000).cast(pl.Datetime("us"))
         if dtype.is_numeric() and self.time_unit != "auto":
-            return (time * _MICROSECONDS[self.time_unit]).cast(pl.Int64).cast(pl.Datetime("us"))
+            wide = time.cast(pl.Int64) if dtype.is_integer() else time.cast(pl.Float64)
+            stamp = wide // 1_000 if self.time_unit == "ns" else wide * _MICROSECONDS[self.time_unit]
+            return stamp.cast(pl.Int64).cast(pl.Datetime("us"))
         if dtype.is_numeric():
-            raise DataError(f"{origin}: time column {self.time!r} holds numbers; say their unit with time_unit=s, ms, us or ns (since 1970), or use order= for positions")
-        raise DataError(f"{origin}: time column {self.time!r} is {dtype} and time_unit={self.time_unit}; use dates or ISO texts with auto, numbers with s, ms, us or ns")
+            raise DataError(
+                f"{origin}: time column {self.time!r} holds numbers; say their unit with time_unit=s, ms, us or ns (since 1970), "
+                "or use order= for positions"
+            )
+        raise DataError(
+            f"{origin}: time column {self.time!r} is {dtype} and time_unit={self.time_unit}; "
+            "use dates or ISO texts with auto, numbers with s, ms, us or ns"
+        )

@@ -14,9 +14,10 @@ def describe(events: pl.LazyFrame | pl.DataFrame) -> dict[str, object]:
         events: canonical columns (see :mod:`recsys.data.events`).
 
     Returns:
-        ``events``, ``owner``, ``owners``, ``items``; ``density`` (distinct pairs / (owners * items)); ``repeats`` (share of events whose owner and item
-        stood together before); ``length_median``, ``length_mean``, ``length_max`` (events an owner); ``top_1_percent`` (share of events on the most
-        popular hundredth of the items); with a clock ``first``, ``last`` (ISO) and ``days``; with a split ``parts`` (events of each).
+        ``events``, ``owner``, ``owners``, ``items``; ``density`` (distinct pairs / (owners * items)); ``repeats`` (share of events whose
+        owner and item stood together before); ``length_median``, ``length_mean``, ``length_max`` (events an owner); ``top_1_percent``
+        (share of events on the most popular hundredth of the items); with a clock ``first``, ``last`` (ISO) and ``days``; with a split
+        ``parts`` (events of each).
 
     Raises:
         DataError: the events do not pass the check.

@@ -25,8 +25,8 @@ class Remote:
     Attributes:
         name: relative path below ``$RECSYS_DATA`` or the cache, for instance ``gowalla/train.txt``.
         url: public address, or None when the publisher has no direct one.
-        digests: what the bytes at ``url`` must have: ``sha256:...``, ``md5:...`` or ``git:...`` (git's object id); one match is enough, an empty tuple
-            checks nothing.
+        digests: what the bytes at ``url`` must have: ``sha256:...``, ``md5:...`` or ``git:...`` (git's object id); one match is enough, an
+            empty tuple checks nothing.
         member: path of the file inside, when ``url`` is a zip archive.
         advice: what to do by hand when there is no address.
     """
@@ -68,7 +68,9 @@ def locate(remote: Remote, root: Path | str | None = None) -> Path:
         if (folder / remote.name).is_file():
             return folder / remote.name
     if remote.url is None:
-        raise DataError(f"{remote.name} is neither in RECSYS_DATA ({data or 'not set'}) nor in {cache}, and has no public address: {remote.advice}")
+        raise DataError(
+            f"{remote.name} is neither in RECSYS_DATA ({data or 'not set'}) nor in {cache}, and has no public address: {remote.advice}"
+        )
     return download(remote, cache)
 
 
@@ -93,7 +95,10 @@ def download(remote: Remote, folder: Path) -> Path:
     if remote.digests and not any(_digest(partial, known.partition(":")[0]) == known for known in remote.digests):
         found = _digest(partial, "sha256")
         partial.unlink()
-        raise DataError(f"{remote.url} gave a file with {found}, not the published {' or '.join(remote.digests)}; it was deleted: try again, or {by_hand}")
+        raise DataError(
+            f"{remote.url} gave a file with {found}, not the published {' or '.join(remote.digests)}; it was deleted: "
+            f"try again, or {by_hand}"
+        )
     if remote.member is None:
         partial.replace(target)
     else:

@@ -126,7 +126,7 @@ def _of_sessions(rows: Rows, part: int, item_code: Codes, owner_code: Codes) -> 
 
 
 def _distinct(ascending: Codes) -> Codes:
-    return ascending[np.diff(ascending, prepend=-1) != 0]
+    return np.asarray(ascending[np.diff(ascending, prepend=-1) != 0], dtype=np.int64)
 
 
 def _among(values: Codes, ascending: Codes) -> Mask:

@@ -40,7 +40,8 @@ def owner_of(columns: list[str]) -> OwnerKind:
     Raises:
         DataError: none of the two, or both.
     """
-    found = [kind for kind in get_args(OwnerKind) if kind in columns]
+    kinds: tuple[OwnerKind, ...] = get_args(OwnerKind)
+    found = [kind for kind in kinds if kind in columns]
     if len(found) != 1:
         given = "both 'user' and 'session'" if found else f"neither 'user' nor 'session' among {columns}"
         raise DataError(f"events need exactly one owner column, 'user' or 'session'; found {given}: map one of them")
@@ -102,7 +103,10 @@ def _check_schema(schema: pl.Schema, origin: str) -> None:
         if not (dtype.is_integer() or dtype in (pl.String, pl.Categorical, pl.Enum)):
             raise DataError(f"{origin}: column {name!r} is {dtype}; ids are integers or strings: cast the column")
     if "time" in names and not isinstance(schema["time"], pl.Datetime | pl.Date):
-        raise DataError(f"{origin}: column 'time' is {schema['time']}, not a date or time; say its unit (time_unit='s', 'ms' or 'us'), or use order= for positions")
+        raise DataError(
+            f"{origin}: column 'time' is {schema['time']}, not a date or time; say its unit (time_unit='s', 'ms' or 'us'), "
+            "or use order= for positions"
+        )
     if "order" in names and not schema["order"].is_integer():
         raise DataError(f"{origin}: column 'order' is {schema['order']}; positions are integers: cast the column")
     if "weight" in names and not schema["weight"].is_numeric():
@@ -121,12 +125,16 @@ def _check_values(column: pl.Series, origin: str) -> None:
         bad, allowed = column.cast(pl.String).str.strip_chars() == "", "an id is not an empty text"
     elif name == "time":
         frame = column.to_frame()
-        bad = frame.select((pl.col(name).dt.replace_time_zone(None) if getattr(column.dtype, "time_zone", None) else pl.col(name)).is_between(_EARLIEST, _LATEST).not_()).to_series()
+        bad = frame.select(
+            (pl.col(name).dt.replace_time_zone(None) if getattr(column.dtype, "time_zone", None) else pl.col(name))
+            .is_between(_EARLIEST, _LATEST)
+            .not_()
+        ).to_series()
         allowed = "times lie between 1970 and 2200: check time_unit"
     elif name == "weight":
         bad, allowed = ~(column.cast(pl.Float64).is_finite() & (column >= 0)), "weights are finite and >= 0"
     elif name == "part":
-        bad, allowed = ~column.cast(pl.String).is_in(PARTS.categories), "parts are 'train', 'valid' and 'test'"
+        bad, allowed = ~column.cast(pl.String).is_in(PARTS.categories.to_list()), "parts are 'train', 'valid' and 'test'"
     if bad is not None and bad.any():
         first = int(bad.arg_max() or 0)
         raise DataError(f"{origin}: {_where(bad, name)} is {column[first]!r}, as {_many(int(bad.sum()))}; {allowed}")
@@ -142,7 +150,7 @@ def _cast(frame: pl.DataFrame, origin: str) -> pl.DataFrame:
     if zone:
         frame = frame.with_columns(pl.col("time").dt.convert_time_zone("UTC").dt.replace_time_zone(None))
     try:
-        return frame.cast({name: dtype for name, dtype in into.items() if name in schema})  # type: ignore[arg-type]
+        return frame.cast({name: dtype for name, dtype in into.items() if name in schema})
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{origin}: ids or positions do not fit 64-bit integers: {_first_line(error)}") from None
 

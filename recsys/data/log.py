@@ -45,7 +45,7 @@ class Log:
         """A short hash of the content (16 hexadecimal digits)."""
         digest = hashlib.blake2b(digest_size=8)
         for tensor in (self.items, self.offsets) + (() if self.weight is None else (self.weight,)):
-            digest.update(tensor.contiguous().numpy())
+            digest.update(tensor.contiguous().numpy().data)
         digest.update(f"{self.num_items} {self.owner_kind}".encode())
         return digest.hexdigest()
 

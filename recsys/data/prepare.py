@@ -45,7 +45,13 @@ def prepare(source: Source, splitter: Splitter, *, seed: int = 0, cache: Path | 
         DataError: the events cannot be read, or a part of the split is empty.
     """
     refuse(source, splitter)
-    settings = {"source": source.fingerprint(), "splitter": spec(splitter), "seed": seed, "keep_repeats": keep_repeats, "format": store.FORMAT}
+    settings = {
+        "source": source.fingerprint(),
+        "splitter": spec(splitter),
+        "seed": seed,
+        "keep_repeats": keep_repeats,
+        "format": store.FORMAT,
+    }
     folder = (cache or cache_root() / "prepared") / f"{type(source).__name__.lower()}-{fingerprint(settings)}"
     found = store.load(folder)
     if found is not None:
@@ -54,6 +60,8 @@ def prepare(source: Source, splitter: Splitter, *, seed: int = 0, cache: Path | 
     try:
         store.save(folder, made)
     except OSError as error:
+        if (found := store.load(folder)) is not None:  # another process was faster
+            return found
         log.warning("prepared data are not kept: %s cannot be written (%s); set RECSYS_CACHE to a folder that can", folder, error.strerror)
         return made
     return store.load(folder) or made
@@ -64,14 +72,19 @@ def refuse(source: Source, splitter: Splitter) -> None:
     have = source.gives()
     for need, why in splitter.needs().items():
         if need not in have:
-            raise ConfigError(f"{type(splitter).__name__} needs {need!r} ({why}), but {type(source).__name__} gives only {', '.join(sorted(have))}")
+            raise ConfigError(
+                f"{type(splitter).__name__} needs {need!r} ({why}), but {type(source).__name__} gives only {', '.join(sorted(have))}"
+            )
 
 
 def _make(source: Source, splitter: Splitter, seed: int, keep_repeats: bool) -> Prepared:
     events = check(source.events(), origin=type(source).__name__)
     label = splitter.label(events, seed)
     if len(label) != len(events) or label.dtype != PARTS:
-        raise ConfigError(f"{type(splitter).__name__}.label gave {len(label)} labels of type {label.dtype} for {len(events)} events; it gives one of type {PARTS} each")
+        raise ConfigError(
+            f"{type(splitter).__name__}.label gave {len(label)} labels of type {label.dtype} for {len(events)} events; "
+            f"it gives one of type {PARTS} each"
+        )
     clock = clock_of(events.columns)
     owner = owner_of(events.columns)
     rows = encode.Rows.of(events, label, [owner, *([clock] if clock else []), "item"])
@@ -80,7 +93,10 @@ def _make(source: Source, splitter: Splitter, seed: int, keep_repeats: bool) -> 
     select, first = encode.fold(rows, [encode.TRAIN], {"valid": encode.VALID, "test": encode.TEST}, keep_repeats=keep_repeats)
     for part, holdout in select.holdouts.items():
         if not len(holdout):
-            raise DataError(f"{type(splitter).__name__} left no {part} query of {len(events):,} events ({first[part]}); choose another split or its shares larger")
+            raise DataError(
+                f"{type(splitter).__name__} left no {part} query of {len(events):,} events ({first[part]}); "
+                "choose another split or its shares larger"
+            )
     refit, second = encode.fold(rows, [encode.TRAIN, encode.VALID], {"test": encode.TEST}, keep_repeats=keep_repeats)
     report: dict[str, object] = {
         "source": spec(source),
@@ -98,7 +114,13 @@ def _make(source: Source, splitter: Splitter, seed: int, keep_repeats: bool) -> 
     }
     for what, count in source.published.items():
         if report[what] != count:
-            log.warning("%s has %s %s, the published file %s: it may be another release or damaged", type(source).__name__, report[what], what, count)
+            log.warning(
+                "%s has %s %s, the published file %s: it may be another release or damaged",
+                type(source).__name__,
+                report[what],
+                what,
+                count,
+            )
     return Prepared(select, refit, store.content(select, refit), report)
 
 

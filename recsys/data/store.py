@@ -32,7 +32,13 @@ def save(folder: Path, prepared: Prepared) -> None:
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         tensors, frames = _flatten(prepared)
-        about: dict[str, Any] = {"format": FORMAT, "fingerprint": prepared.fingerprint, "report": prepared.report, "tensors": {}, "files": {}}
+        about: dict[str, Any] = {
+            "format": FORMAT,
+            "fingerprint": prepared.fingerprint,
+            "report": prepared.report,
+            "tensors": {},
+            "files": {},
+        }
         for name, tensor in tensors.items():
             (made / f"{name}.bin").write_bytes(tensor.contiguous().numpy().tobytes())
             about["tensors"][name] = [str(tensor.dtype).removeprefix("torch."), len(tensor)]
@@ -68,7 +74,7 @@ def content(select: Fold, refit: Fold) -> str:
     tensors, frames = _flatten(Prepared(select, refit, "", {}))
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {len(tensors[name])};".encode())
-        digest.update(tensors[name].contiguous().numpy())
+        digest.update(tensors[name].contiguous().numpy().data)
     for name in sorted(frames):
         for column in frames[name]:
             digest.update(f"{name} {column.name} {column.dtype};".encode())
@@ -97,7 +103,12 @@ def _flatten(prepared: Prepared) -> tuple[dict[str, Tensor], dict[str, pl.DataFr
         for part, holdout in fold.holdouts.items():
             at, h = f"{name}.{part}", holdout.histories
             tensors |= {f"{at}.items": holdout.items, f"{at}.offsets": holdout.offsets, f"{at}.unknown": holdout.unknown}
-            tensors |= {f"{at}.history.items": h.items, f"{at}.history.start": h.start, f"{at}.history.stop": h.stop, f"{at}.history.owner": h.owner}
+            tensors |= {
+                f"{at}.history.items": h.items,
+                f"{at}.history.start": h.start,
+                f"{at}.history.stop": h.stop,
+                f"{at}.history.owner": h.owner,
+            }
             frames[f"{at}.query"] = holdout.query
     return tensors, frames
 
@@ -110,7 +121,9 @@ def _fold(name: str, kept: list[Any], tensors: dict[str, Tensor], frames: dict[s
     for part in parts:
         at = f"{name}.{part}"
         histories = Histories(*(tensors[f"{at}.history.{field}"] for field in ("items", "start", "stop", "owner")))
-        holdouts[part] = Holdout(histories, tensors[f"{at}.items"], tensors[f"{at}.offsets"], tensors[f"{at}.unknown"], frames[f"{at}.query"])
+        holdouts[part] = Holdout(
+            histories, tensors[f"{at}.items"], tensors[f"{at}.offsets"], tensors[f"{at}.unknown"], frames[f"{at}.query"]
+        )
     return Fold(log, holdouts, frames[f"{name}.items"]["id"], frames[f"{name}.owners"]["id"])
 
 

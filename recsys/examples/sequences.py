@@ -57,6 +57,4 @@ class NextItem(Examples):
         padded = self.items[(self.start[ids][:, None] + at).clamp(max=len(self.items) - 1)] * real
         row = (self.first[ids][:, None] + at)[real]
         inputs = {"items": padded, "at": real.flatten().nonzero()[:, 0]}
-        return Batch(
-            self.target[row], self.owner[row], group, row, len(ids), inputs, context=padded[real], context_group=group
-        )
+        return Batch(self.target[row], self.owner[row], group, row, len(ids), inputs, context=padded[real], context_group=group)

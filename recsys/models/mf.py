@@ -99,4 +99,5 @@ class MF(Model):
         target = torch.zeros(len(histories), self.dim, dtype=torch.float64, device=table.device)
         target.index_add_(0, query, vectors / length[query].sqrt()[:, None])
         ridge = 1e-3 * gram.diagonal().mean().clamp(min=1e-30) * torch.eye(self.dim, dtype=torch.float64, device=table.device)
-        return torch.linalg.solve(own + gram + ridge, target[:, :, None])[..., 0].float()
+        solved: Tensor = torch.linalg.solve(own + gram + ridge, target[:, :, None])
+        return solved[..., 0].float()

@@ -74,17 +74,13 @@ class RowAdam(torch.optim.Optimizer):
                 update(parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"], rate, beta1, beta2, scale, group["eps"])
 
 
-def _dense(
-    p: Tensor, grad: Tensor, m: Tensor, v: Tensor, rate: float, beta1: float, beta2: float, scale: float, eps: float
-) -> None:
+def _dense(p: Tensor, grad: Tensor, m: Tensor, v: Tensor, rate: float, beta1: float, beta2: float, scale: float, eps: float) -> None:
     m.lerp_(grad, 1 - beta1)
     v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
     p.addcdiv_(m, v.sqrt().mul_(scale).add_(eps), value=-rate)
 
 
-def _torch_rows(
-    p: Tensor, grad: Tensor, m: Tensor, v: Tensor, rate: float, beta1: float, beta2: float, scale: float, eps: float
-) -> None:
+def _torch_rows(p: Tensor, grad: Tensor, m: Tensor, v: Tensor, rate: float, beta1: float, beta2: float, scale: float, eps: float) -> None:
     grad = grad.coalesce()
     rows, values = grad.indices()[0], grad.values()
     m_rows = m.index_select(0, rows).lerp_(values, 1 - beta1)

@@ -55,7 +55,7 @@ class Optimizer(Part):
 def split(parameters: list[tuple[str, nn.Parameter]], groups: Mapping[str, Group]) -> list[dict[str, Any]]:
     """torch parameter groups, the configured ones first."""
     found: dict[str, list[nn.Parameter]] = {pattern: [] for pattern in groups}
-    rest = []
+    rest: list[nn.Parameter] = []
     for name, parameter in parameters:
         pattern = next((p for p in groups if fnmatch.fnmatchcase(name, p)), None)
         (rest if pattern is None else found[pattern]).append(parameter)
@@ -112,9 +112,7 @@ class SGD(Optimizer):
 class Adagrad(Optimizer):
     """Adagrad (Duchi et al. 2011)."""
 
-    def __init__(
-        self, *, lr: float = 0.01, eps: float = 1e-10, weight_decay: float = 0.0, groups: dict[str, Group] | None = None
-    ) -> None:
+    def __init__(self, *, lr: float = 0.01, eps: float = 1e-10, weight_decay: float = 0.0, groups: dict[str, Group] | None = None) -> None:
         super().__init__(lr=lr, weight_decay=weight_decay, groups=groups)
         self.eps = eps
 

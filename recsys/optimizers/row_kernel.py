@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 
-@numba.njit(cache=True, error_model="numpy", nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, error_model="numpy", nogil=True)
 def _update(rows, values, p, m, v, slot, rate, beta1, beta2, scale, eps):  # type: ignore[no-untyped-def]  # pragma: no cover
     """rows int64 [M], values float32 [M, D] (overwritten), p, m, v float32 [N, D], slot int32 [N], all -1 before and after."""
     one = np.float32(1)
@@ -35,9 +35,7 @@ def _update(rows, values, p, m, v, slot, rate, beta1, beta2, scale, eps):  # typ
 _slots: dict[int, np.ndarray] = {}
 
 
-def adam_rows(
-    p: Tensor, grad: Tensor, m: Tensor, v: Tensor, rate: float, beta1: float, beta2: float, scale: float, eps: float
-) -> None:
+def adam_rows(p: Tensor, grad: Tensor, m: Tensor, v: Tensor, rate: float, beta1: float, beta2: float, scale: float, eps: float) -> None:
     """One Adam update of the rows of ``p`` [N, D] that a sparse gradient names. The gradient's values are used as scratch space."""
     rows, values = grad._indices()[0], grad._values()
     if not values.is_contiguous():
@@ -46,7 +44,4 @@ def adam_rows(
     if slot is None:
         slot = _slots[len(p)] = np.full(len(p), -1, dtype=np.int32)
     f = np.float32
-    _update(
-        rows.numpy(), values.numpy(), p.detach().numpy(), m.numpy(), v.numpy(), slot, f(rate), f(beta1), f(beta2), f(scale), f(eps)
-    )
-
+    _update(rows.numpy(), values.numpy(), p.detach().numpy(), m.numpy(), v.numpy(), slot, f(rate), f(beta1), f(beta2), f(scale), f(eps))

@@ -39,7 +39,7 @@ class Mix(Sampler):
 
     def _log_count(self, view: View, ids: Tensor) -> Tensor:
         counts = [part.log_count(view, ids) for part in self._samplers() if isinstance(part, Proposal)]
-        return torch.stack(list(torch.broadcast_tensors(*counts))).logsumexp(0)
+        return torch.stack([count.expand(max(map(len, counts)), -1) for count in counts]).logsumexp(0)
 
     def _samplers(self) -> list[Sampler]:
         return [part for part in self.parts.values() if isinstance(part, Sampler)]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from recsys.part import Part
 from recsys.pool import Draw, Pool
-from recsys.step import EpochView, View
+from recsys.step import View
 
 Exclude = Literal["nothing", "positive", "seen"]
 Per = Literal["row", "group", "batch"]
@@ -24,12 +24,8 @@ class Sampler(Part):
     def gives(self, have: set[str]) -> set[str]:
         return {"negatives"}
 
-    def begin_epoch(self, view: EpochView) -> None: ...
-
     def forward(self, view: View) -> Draw:
         raise NotImplementedError
-
-    def end_step(self, view: View, draw: Draw) -> None: ...
 
 
 class Proposal(Sampler):

@@ -10,7 +10,7 @@ class StepDecay(Schedule):
         super().__init__()
         if epochs < 1:
             raise ValueError(f"epochs is {epochs}; the rate changes after at least 1 epoch")
-        if not 0 < factor:
+        if not factor > 0:
             raise ValueError(f"factor is {factor}; it must be above 0")
         self.epochs, self.factor = epochs, factor
 

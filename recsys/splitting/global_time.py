@@ -21,9 +21,9 @@ class GlobalTime(Splitter):
 
     Sessions are not cut: a session goes where its last event goes.
 
-    A moment is given as a date or time (``"2026-01-01"``, ``"2026-01-01T12:00"``), as a duration before the end (``"7d"``; units w, d, h, m, s), or as
-    a share of events (``0.1``: the latest tenth, and whatever has the same stamp as the first of it). Validation counts back from the test cut:
-    its duration or share is of the events before that.
+    A moment is given as a date or time (``"2026-01-01"``, ``"2026-01-01T12:00"``), as a duration before the end (``"7d"``; units w, d, h,
+    m, s), or as a share of events (``0.1``: the latest tenth, and whatever has the same stamp as the first of it). Validation counts back
+    from the test cut: its duration or share is of the events before that.
 
     Args:
         test: where test begins.
@@ -47,10 +47,15 @@ class GlobalTime(Splitter):
         first = _moment("test", self.test, time)
         before = time.filter(time < first)
         if not len(before):
-            raise DataError(f"GlobalTime: no event is earlier than the test cut at {first}; the events run from {time.min()} to {time.max()}: choose test={self.test!r} later")
+            raise DataError(
+                f"GlobalTime: no event is earlier than the test cut at {first}; the events run from {time.min()!s} to {time.max()!s}: "
+                f"choose test={self.test!r} later"
+            )
         second = _moment("validation", self.validation, before)
         if second > first:
-            raise DataError(f"GlobalTime: validation={self.validation!r} begins at {second}, after the test cut at {first}; choose it earlier")
+            raise DataError(
+                f"GlobalTime: validation={self.validation!r} begins at {second}, after the test cut at {first}; choose it earlier"
+            )
         train, valid, test = (pl.lit(part, PARTS) for part in ("train", "valid", "test"))
         when = pl.when(pl.col("time") >= first).then(test).when(pl.col("time") >= second).then(valid).otherwise(train)
         return time.to_frame("time").select(when.alias("part"))["part"]
@@ -65,7 +70,9 @@ def _parse(name: str, given: str | float) -> Cut:
     try:
         moment = datetime.fromisoformat(str(given))
     except ValueError:
-        raise ConfigError(f"GlobalTime got {name}={given!r}; give a date ('2026-01-01'), a duration ('7d') or a share between 0 and 1") from None
+        raise ConfigError(
+            f"GlobalTime got {name}={given!r}; give a date ('2026-01-01'), a duration ('7d') or a share between 0 and 1"
+        ) from None
     if moment.tzinfo is not None:
         raise ConfigError(f"GlobalTime got {name}={given!r} with a time zone; times are in UTC, give the moment in UTC without a zone")
     return moment
@@ -81,6 +88,6 @@ def _moment(name: str, given: str | float, time: pl.Series) -> datetime:
         assert isinstance(last, datetime)
         return last - cut + timedelta(microseconds=1)
     at = time.sort()
-    found = at[min(len(at) - 1, int(round(len(at) * (1 - cut))))]
+    found = at[min(len(at) - 1, round(len(at) * (1 - cut)))]
     assert isinstance(found, datetime)
     return found

@@ -36,4 +36,7 @@ class LastN(Splitter):
         left = pl.col("size") - pl.col("rank")
         short = pl.col("size") <= self.n + self.validation
         train, valid, test = (pl.lit(part, PARTS) for part in ("train", "valid", "test"))
-        return labels(frame, pl.when(short).then(train).when(left <= self.n).then(test).when(left <= self.n + self.validation).then(valid).otherwise(train))
+        return labels(
+            frame,
+            pl.when(short).then(train).when(left <= self.n).then(test).when(left <= self.n + self.validation).then(valid).otherwise(train),
+        )

@@ -11,9 +11,9 @@ from recsys.splitting.splitter import Splitter, check_share, counts, labels, shu
 class Predefined(Splitter):
     """Test events are the publisher's. Validation events too if there are any; else they are carved from the training part.
 
-    Carved from a user log: a random ``validation`` share of every user's training events (numbers that are not whole are rounded at random
-    so that the mean is exact); at least one event of the user stays in training. Carved from a session log: the latest ``validation`` share of
-    the training sessions, by their last event's time, or by session id when there is no clock.
+    Carved from a user log: a random ``validation`` share of every user's training events (numbers that are not whole are rounded at
+    random so that the mean is exact); at least one event of the user stays in training. Carved from a session log: the latest
+    ``validation`` share of the training sessions, by their last event's time, or by session id when there is no clock.
 
     Args:
         validation: share of the training part, between 0 and 1.

@@ -48,7 +48,7 @@ def ranked(events: pl.DataFrame) -> pl.DataFrame:
     """The events sorted by :func:`keys`, with ``row`` (where it stood), ``rank`` (0 for the owner's oldest) and ``size`` (of its owner)."""
     owner = owner_of(events.columns)
     rest = [name for name in ("weight", "part") if name in events.columns]
-    frame = events.with_row_index("row").sort([*keys(events), *rest])
+    frame = events.with_row_index("row").sort([*keys(events), *rest], maintain_order=True)
     return frame.with_columns(rank=pl.int_range(pl.len(), dtype=pl.Int64).over(owner), size=pl.len().over(owner).cast(pl.Int64))
 
 

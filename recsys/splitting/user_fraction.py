@@ -12,8 +12,8 @@ from recsys.splitting.splitter import Splitter, check_share, counts, labels, shu
 class UserFraction(Splitter):
     """A random ``test`` share of every user's events is test, a random ``validation`` share of all of them validation, the rest training.
 
-    Numbers that are not whole are rounded at random, so that the mean is exact; at least one event of every user is in training. Time is not
-    looked at: training events may be later than test events, of the same user too.
+    Numbers that are not whole are rounded at random, so that the mean is exact; at least one event of every user is in training. Time is
+    not looked at: training events may be later than test events, of the same user too.
 
     Args:
         test: share of each user's events, between 0 and 1.

@@ -15,10 +15,14 @@ KEY_LENGTH = 250  # MLflow's limit, in characters
 
 
 def import_mlflow() -> Any:
-    """MLflow, sending no usage data unless the user asked for it, and giving up on a dead server in seconds, not minutes."""
+    """MLflow, sending no usage data unless the user asked for it, and giving up on a dead server in seconds, not minutes.
+
+    Standard output stays the caller's. A variable that the user has set stays as it is.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:
         import mlflow
     except ImportError:

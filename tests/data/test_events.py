@@ -37,7 +37,10 @@ def test_stamps_with_a_zone_become_utc() -> None:
         ({"user": [1, None], "item": [1, 2]}, r"column 'user', row 1 \(counting from 0\) has no value; drop or fill this one row"),
         ({"user": [1, 2, 3], "item": ["a", " ", ""]}, "column 'item', row 1 .* is ' ', as these 2 rows; an id is not an empty text"),
         ({**GOOD, "time": [5, 6]}, "column 'time' is Int64, not a date or time; say its unit"),
-        ({**GOOD, "time": [datetime(2026, 1, 1), datetime(1901, 1, 1)]}, "column 'time', row 1 .*1901.*between 1970 and 2200: check time_unit"),
+        (
+            {**GOOD, "time": [datetime(2026, 1, 1), datetime(1901, 1, 1)]},
+            "column 'time', row 1 .*1901.*between 1970 and 2200: check time_unit",
+        ),
         ({**GOOD, "time": [datetime(2026, 1, 1), None]}, "column 'time', row 1 .* has no value"),
         ({**GOOD, "time": [datetime(2026, 1, 1)] * 2, "order": [0, 1]}, "both 'time' and 'order' are given"),
         ({**GOOD, "order": [0.5, 1.0]}, "column 'order' is Float64; positions are integers"),

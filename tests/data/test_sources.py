@@ -56,6 +56,11 @@ def test_time_units_agree(unit: str, factor: int) -> None:
     assert read(Frame(frame, user="user", time="time", time_unit=unit))[0][2] == stamp
 
 
+def test_narrow_integers_of_seconds_do_not_overflow() -> None:
+    frame = pl.DataFrame({"user": [1], "item": [1], "time": pl.Series([1_800_000_000], dtype=pl.Int32)})
+    assert read(Frame(frame, user="user", time="time", time_unit="s"))[0][2] == datetime(2027, 1, 15, 8)
+
+
 def test_dates_and_iso_texts_need_no_unit() -> None:
     for given in (["2026-03-04 00:00:00"], ["2026-03-04T00:00:00"], [date(2026, 3, 4)], [datetime(2026, 3, 4)]):
         assert read(Frame(pl.DataFrame({"u": [1], "item": [1], "t": given}), user="u", time="t"))[0][2] == datetime(2026, 3, 4)
@@ -86,6 +91,7 @@ def test_formats_give_the_same_events(csv: Path, tmp_path: Path) -> None:
         ("a.csv", "who,what\na,1\nb,\n", {}, r"column 'item', row 1 \(counting from 0\) has no value"),
         ("a.csv", "who,what\n1.5,1\n", {}, "column 'user' is Float64; ids through floats"),
         ("a.csv", ROWS.replace("10", "x"), {"time": "when"}, "cannot be read as events"),
+        ("a.csv", "who,what,what\na,1,2\n", {}, "a.csv has several columns named 'what'; rename all but one"),
         ("a.json", "{}", {}, "ends in '.json'; Table reads .csv"),
         ("a.txt", ROWS, {}, "say how its columns are separated"),
         ("a.parquet", ROWS, {}, "a.parquet cannot be read as .parquet"),
@@ -132,14 +138,15 @@ def test_a_frame_is_known_by_its_content() -> None:
     assert key == Frame(frame.with_columns(note=pl.lit("x")), user="user").fingerprint()  # nor columns without a role
     assert key != Frame(frame.with_columns(item=pl.lit(1)), user="user").fingerprint()
     assert key != Frame(frame, user="user", item="user_", session=None).fingerprint()
-    with pytest.raises(ConfigError, match="cannot be rebuilt from a configuration; write it to a Parquet file and use Table"):
+    with pytest.raises(ConfigError, match=r"cannot be rebuilt from a configuration; write it to a Parquet file and use Table"):
         build(spec(Frame(frame, user="user")))
 
 
 def test_pandas_is_not_imported_for_a_polars_frame() -> None:
     import subprocess
 
-    code = "import sys, polars; from recsys.data.sources import Frame; Frame(polars.DataFrame({'u': [1], 'item': [1]}), user='u'); print('pandas' in sys.modules)"
+    frame = "polars.DataFrame({'u': [1], 'item': [1]})"
+    code = f"import sys, polars; from recsys.data.sources import Frame; Frame({frame}, user='u'); print('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
@@ -161,7 +168,7 @@ def test_lines_of_items(tmp_path: Path) -> None:
     assert AdjacencyLists(train, test).gives() == {"user", "predefined"}
     assert Sequences(train).gives() == {"user", "order"}
     test.write_text("7 x\n")
-    with pytest.raises(DataError, match="cannot be read as events: conversion from `str` to `i64` failed"):
+    with pytest.raises(DataError, match=r"cannot be read as events: conversion from `str` to `i64` failed"):
         read(AdjacencyLists(train, test))
 
 
@@ -172,12 +179,12 @@ def test_session_ids_of_both_files_stay_apart(tmp_path: Path) -> None:
     assert [row[0] for row in read(source)] == [0, 0, 4, 5, 5, 9]
     assert source.gives() == {"session", "order", "predefined"}
     pl.DataFrame({"session": [1]}).write_parquet(tmp_path / "test.parquet")
-    with pytest.raises(DataError, match="no column 'session_id', 'position', 'item_id' among"):
+    with pytest.raises(DataError, match=r"no column 'session_id', 'position', 'item_id' among"):
         read(source)
 
 
 def test_named_data_sets_say_where_to_look(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no file at .*train.txt; check the path"):
+    with pytest.raises(DataError, match=r"no file at .*train.txt; check the path"):
         Gowalla(root=tmp_path).files()
 
 

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+
 from recsys.metrics import MAP, MRR, NDCG, HitRate, Metric, Precision, Ranking, Recall
 
 with warnings.catch_warnings():

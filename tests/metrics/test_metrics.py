@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from recsys.errors import ConfigError
 from recsys.metrics import (
     MAP,
@@ -141,7 +142,13 @@ class Single(Recall):
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [(NoCap, "nan where nothing is relevant"), (LastMissed, "k hits"), (BatchMean, "blocks"), (Deep, "how long the lists are"), (Single, "float64")],
+    [
+        (NoCap, "nan where nothing is relevant"),
+        (LastMissed, "k hits"),
+        (BatchMean, "blocks"),
+        (Deep, "how long the lists are"),
+        (Single, "float64"),
+    ],
 )
 def test_conformance_finds_the_mistakes_of_other_libraries(kind: type[Metric], said: str) -> None:
     with pytest.raises(AssertionError, match=said) as raised:
@@ -193,7 +200,7 @@ def test_a_metric_of_ones_own(tmp_path: object, monkeypatch: pytest.MonkeyPatch)
     assert found.name == "reverse_recall@20" and found.definition == "Mine."
     with pytest.raises(ConfigError, match="Other is no metric"):
         metric("own_metrics.Other@20")
-    with pytest.raises(ConfigError, match="no class at 'own_metrics.Missing'"):
+    with pytest.raises(ConfigError, match=r"no class at 'own_metrics\.Missing'"):
         metric("own_metrics.Missing@20")
 
 

@@ -8,7 +8,25 @@ from typing import Literal
 
 from recsys.part import Part
 
-__all__ = ["BPR", "MF", "Best", "CSV", "Draws", "Hard", "Loss", "Mixed", "Model", "Plan", "Popular", "Schedule", "Softmax", "Source", "Steps", "Toy", "Trick"]
+__all__ = [
+    "BPR",
+    "CSV",
+    "MF",
+    "Best",
+    "Draws",
+    "Hard",
+    "Loss",
+    "Mixed",
+    "Model",
+    "Plan",
+    "Popular",
+    "Schedule",
+    "Softmax",
+    "Source",
+    "Steps",
+    "Toy",
+    "Trick",
+]
 
 
 class Source(Part): ...

@@ -76,7 +76,8 @@ def test_a_role_with_one_class_takes_its_options_directly() -> None:
 
 
 def test_values_take_the_type_of_the_option() -> None:
-    text = "data: {CSV: {path: a.csv, columns: {user: u}}}\nmodel: {MF: {scale: 2}}\nplan: {lr: 1e-3, clip: '1e1', schedule: {Steps: {at: [1, 2]}}}"
+    plan = "plan: {lr: 1e-3, clip: '1e1', schedule: {Steps: {at: [1, 2]}}}"
+    text = f"data: {{CSV: {{path: a.csv, columns: {{user: u}}}}}}\nmodel: {{MF: {{scale: 2}}}}\n{plan}"
     built = build(text).experiment
     assert (built.plan.lr, built.plan.clip, built.model.scale) == (0.001, 10.0, 2.0)
     assert all(isinstance(v, float) for v in (built.plan.lr, built.plan.clip, built.model.scale))
@@ -91,7 +92,9 @@ def test_a_mapping_of_parts_and_a_fixed_tuple() -> None:
 
 
 def test_an_override_changes_one_option_and_keeps_the_rest() -> None:
-    built = build(BASE, "model.dim=32", "sampler.base.num=4", "plan.schedule=Steps", "plan.schedule.at=[3]", "metrics=[recall@10]", "seed=1").experiment
+    built = build(
+        BASE, "model.dim=32", "sampler.base.num=4", "plan.schedule=Steps", "plan.schedule.at=[3]", "metrics=[recall@10]", "seed=1"
+    ).experiment
     assert (built.model.dim, built.sampler.k, built.sampler.base.num, built.seed, built.metrics) == (32, 3, 4, 1, ["recall@10"])
     assert list(built.plan.schedule.at) == [3]
 
@@ -162,25 +165,49 @@ def test_a_wrapper_given_without_its_inside_says_so() -> None:
         ("model.dim.deep=1", "model.dim: has no options of its own; it takes int: --model.dim=VALUE"),
         ("metrics=recall@20", "metrics: 'recall@20' (str) is not allowed; allowed: list[str] or null; write [recall@20]"),
         ("metrics=[3]", "metrics.0: 3 (int) is not allowed; allowed: str; put it in quotes if text is meant"),
-        ("model=MFF", "model: no Model is called 'MFF'; allowed: MF, Popular, or the import path of a Model of your own. Did you mean 'MF'?"),
-        ("loss=Trick", "loss: Trick is a Draws (plugin_axes.Trick), not a Loss; allowed: BPR, Softmax, or the import path of a Loss of your own"),
-        ("loss=plugin_axes.Trick", "loss: plugin_axes.Trick is a Draws, not a Loss; allowed: BPR, Softmax, or the import path of a Loss of your own"),
-        ("loss=collections.Counter", "loss: collections.Counter is not a Loss; allowed: BPR, Softmax, or the import path of a Loss of your own"),
+        (
+            "model=MFF",
+            "model: no Model is called 'MFF'; allowed: MF, Popular, or the import path of a Model of your own. Did you mean 'MF'?",
+        ),
+        (
+            "loss=Trick",
+            "loss: Trick is a Draws (plugin_axes.Trick), not a Loss; allowed: BPR, Softmax, or the import path of a Loss of your own",
+        ),
+        (
+            "loss=plugin_axes.Trick",
+            "loss: plugin_axes.Trick is a Draws, not a Loss; allowed: BPR, Softmax, or the import path of a Loss of your own",
+        ),
+        (
+            "loss=collections.Counter",
+            "loss: collections.Counter is not a Loss; allowed: BPR, Softmax, or the import path of a Loss of your own",
+        ),
         (
             "loss=plugin_axes.Sotfmax",
             "loss: no class at 'plugin_axes.Sotfmax': module 'plugin_axes' has no attribute 'Sotfmax'; allowed: BPR, Softmax, "
             "or the import path of a Loss of your own. Did you mean 'Softmax'?",
         ),
-        ("loss=nowhere.Loss", "loss: no class at 'nowhere.Loss': No module named 'nowhere'; allowed: BPR, Softmax, or the import path of a Loss of your own"),
+        (
+            "loss=nowhere.Loss",
+            "loss: no class at 'nowhere.Loss': No module named 'nowhere'; allowed: BPR, Softmax, or the import path of a Loss of your own",
+        ),
         ("loss=[BPR]", "loss: ['BPR'] (list) is not allowed; allowed: Loss or null (one of BPR, Softmax)"),
-        ("sampler={k: 3}", "sampler: which Draws? options are given (k) but no class; write {CLASS: {...}} with one of Best, Hard, Mixed, Trick"),
+        (
+            "sampler={k: 3}",
+            "sampler: which Draws? options are given (k) but no class; write {CLASS: {...}} with one of Best, Hard, Mixed, Trick",
+        ),
         ("model={MF: 3}", "model: the options of MF must be a mapping, not 3 (int); write {MF: {option: value}}"),
-        ("model={class_path: MF, init_arg: {dim: 3}}", "model: 'init_arg' stands beside class_path; options of the class go under init_args. Did you mean 'init_args'?"),
+        (
+            "model={class_path: MF, init_arg: {dim: 3}}",
+            "model: 'init_arg' stands beside class_path; options of the class go under init_args. Did you mean 'init_args'?",
+        ),
         ("model={class_path: 3}", "model: class_path must be the name or import path of a class, not 3 (int)"),
         ("model={class_path: MF, init_args: [3]}", "model: init_args must be a mapping, not [3] (list)"),
         ("sampler={Mixed: {parts: {}, share: [1]}}", "sampler.share: [1] (list) has 1 values; 2 are needed: tuple[float, float]"),
         ("model.dim=[1", "model.dim: '[1': line 1, column 3: not valid YAML: expected ',' or ']', but got '<stream end>'"),
-        ("modle.dim=3", "modle: Toy has no option 'modle'; it has: data, model, sampler, loss, plan, metrics, label, seed. Did you mean 'model'?"),
+        (
+            "modle.dim=3",
+            "modle: Toy has no option 'modle'; it has: data, model, sampler, loss, plan, metrics, label, seed. Did you mean 'model'?",
+        ),
     ],
 )
 def test_each_mistake_is_one_line_with_path_given_allowed(override: str, message: str) -> None:
@@ -189,7 +216,15 @@ def test_each_mistake_is_one_line_with_path_given_allowed(override: str, message
 
 def test_all_problems_are_listed() -> None:
     text = "modle: MF\ndata: {CSV: {pth: a.csv}}\nloss: MF\nplan: {epochs: 1.5}"
-    assert [line.split(":")[0] for line in problems(text, "seed=x")] == ["modle", "data.pth", "data.path", "loss", "plan.epochs", "seed", "model"]
+    assert [line.split(":")[0] for line in problems(text, "seed=x")] == [
+        "modle",
+        "data.pth",
+        "data.path",
+        "loss",
+        "plan.epochs",
+        "seed",
+        "model",
+    ]
 
 
 def test_text_that_looks_like_a_number_is_text_where_text_is_asked_for() -> None:
@@ -201,9 +236,13 @@ def test_text_that_looks_like_a_number_is_text_where_text_is_asked_for() -> None
 
 
 def test_a_class_of_the_users_own_file_is_found_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "own_axis.py").write_text("from plugin_axes import Loss\nclass Mine(Loss):\n    def __init__(self, *, a: int = 1):\n        super().__init__(); self.a = a\n")
+    (tmp_path / "own_axis.py").write_text(
+        "from plugin_axes import Loss\nclass Mine(Loss):\n    def __init__(self, *, a: int = 1):\n        super().__init__(); self.a = a\n"
+    )
     (tmp_path / "own_broken.py").write_text("\n1 / 0\n")
-    (tmp_path / "own_forgetful.py").write_text("from plugin_axes import Loss\nclass Mine(Loss):\n    def __init__(self, *, a: int = 1):\n        super().__init__()\n")
+    (tmp_path / "own_forgetful.py").write_text(
+        "from plugin_axes import Loss\nclass Mine(Loss):\n    def __init__(self, *, a: int = 1):\n        super().__init__()\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert build(BASE, "loss=own_axis.Mine", "loss.a=3").experiment.loss.a == 3
@@ -216,7 +255,14 @@ def test_a_class_of_the_users_own_file_is_found_from_the_current_folder(tmp_path
     assert kept.startswith("loss: Mine does not keep its argument 'a' as an attribute")
 
 
-@pytest.mark.parametrize("text", [BASE, BASE + "plan: {lr: 1e-5, schedule: Steps}\nlabel: '1e-3'\nmetrics: [recall@10, 'on']", "data: {CSV: {path: '007', separator: ''}}\nmodel: Popular"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        BASE,
+        BASE + "plan: {lr: 1e-5, schedule: Steps}\nlabel: '1e-3'\nmetrics: [recall@10, 'on']",
+        "data: {CSV: {path: '007', separator: ''}}\nmodel: Popular",
+    ],
+)
 def test_the_resolved_config_reproduces_the_experiment(text: str) -> None:
     experiment = build(text).experiment
     resolved = yaml_text.write(spec(experiment)["init_args"])
@@ -226,7 +272,11 @@ def test_the_resolved_config_reproduces_the_experiment(text: str) -> None:
 
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z_@.]{1,8}", fullmatch=True), inner, max_size=3),
     max_leaves=8,
 )
@@ -240,7 +290,23 @@ def test_yaml_text_reads_back_what_it_wrote(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1e-3", 0.001), ("1.5", 1.5), ("-.5e2", -50.0), ("+3", 3), (".inf", float("inf")), ("-.INF", -float("inf")), ("on", "on"), ("yes", "yes"), ("true", True), ("12:30", "12:30"), ("2014-09-30", "2014-09-30"), ("~", None), ("007", "007"), ("1_000", "1_000"), ("", None)],
+    [
+        ("1e-3", 0.001),
+        ("1.5", 1.5),
+        ("-.5e2", -50.0),
+        ("+3", 3),
+        (".inf", float("inf")),
+        ("-.INF", -float("inf")),
+        ("on", "on"),
+        ("yes", "yes"),
+        ("true", True),
+        ("12:30", "12:30"),
+        ("2014-09-30", "2014-09-30"),
+        ("~", None),
+        ("007", "007"),
+        ("1_000", "1_000"),
+        ("", None),
+    ],
 )
 def test_yaml_scalars_follow_version_1_2(text: str, value: object) -> None:
     found = yaml_text.parse(text)
@@ -254,7 +320,10 @@ def test_yaml_files_that_are_none(tmp_path: Path) -> None:
         ("a: 1\nb: 2\na: 3", "line 3: 'a' is given twice; remove one of the two"),
         ("", "is empty; an experiment is a mapping with data, split and model"),
         ("- a", "holds a list; an experiment is a mapping with data, split and model"),
-        ("a: !!python/name:os.system", "not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'"),
+        (
+            "a: !!python/name:os.system",
+            "not valid YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'",
+        ),
     ]:
         path.write_text(text)
         with pytest.raises(ConfigError) as caught:

@@ -39,9 +39,9 @@ def history(uri: str, run_id: str | None, name: str) -> list[tuple[int, float]]:
 
 def again(tracker: MLflowTracker, **changes: Any) -> MLflowTracker:
     """A tracker as a second process would make it."""
-    return MLflowTracker(**{
-        "experiment": tracker.experiment, "run_name": tracker.run_name, "uri": tracker.uri, "folder": tracker.folder, **changes
-    })
+    return MLflowTracker(
+        **{"experiment": tracker.experiment, "run_name": tracker.run_name, "uri": tracker.uri, "folder": tracker.folder, **changes}
+    )
 
 
 class Gone:

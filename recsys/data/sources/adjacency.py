@@ -22,7 +22,11 @@ def lines(path: Path, *, order: bool = False) -> pl.LazyFrame:
     frame = cells.select(user=pl.col("line").list.first(), item=pl.col("line").list.slice(1)).filter(pl.col("item").list.len() > 0)
     if order:
         frame = frame.with_columns(order=pl.int_ranges(0, pl.col("item").list.len()))
-    return frame.explode(["item", "order"] if order else ["item"]).filter(pl.col("item") != "").with_columns(pl.col("user", "item").cast(pl.Int64))
+    return (
+        frame.explode(["item", "order"] if order else ["item"])
+        .filter(pl.col("item") != "")
+        .with_columns(pl.col("user", "item").cast(pl.Int64))
+    )
 
 
 class AdjacencyLists(Source):
@@ -66,7 +70,11 @@ class Gowalla(AdjacencyLists):
     _address = "https://raw.githubusercontent.com/gusye1234/LightGCN-PyTorch/master/data/gowalla/"
     published: ClassVar = {"events": 1_027_370, "owners": 29_858, "items": 40_981}
     remotes = (
-        Remote("gowalla/train.txt", _address + "train.txt", ("sha256:0f086326b28a56c2e6dcb81d86ee72d4ccb7eed3a8d26788392356d8f51111cc", "git:a27782bd7a1d4d0744148dc0460ea94da74763f2")),
+        Remote(
+            "gowalla/train.txt",
+            _address + "train.txt",
+            ("sha256:0f086326b28a56c2e6dcb81d86ee72d4ccb7eed3a8d26788392356d8f51111cc", "git:a27782bd7a1d4d0744148dc0460ea94da74763f2"),
+        ),
         Remote("gowalla/test.txt", _address + "test.txt", ("sha256:099a2a73924e4b754dc6efd730d764f492321b53c38eb93298850c83acf57be3",)),
     )
 

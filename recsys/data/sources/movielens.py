@@ -25,9 +25,9 @@ _FILES = {
 class MovieLens(Source):
     """Film ratings with time stamps; a rating of at least ``min_rating`` is an event.
 
-    ``latest-small`` is not frozen: the release of October 2016 has 100,004 ratings of 9,066 films by 671 users, that of September 2018 (at the
-    address now) 100,836 ratings of 9,724 films by 610 users. Numbers from one do not compare with the other; the data's fingerprint tells
-    them apart, and no checksum is pinned. ``25m`` and ``32m`` are frozen.
+    ``latest-small`` is not frozen: the release of October 2016 has 100,004 ratings of 9,066 films by 671 users, that of September 2018
+    (at the address now) 100,836 ratings of 9,724 films by 610 users. Numbers from one do not compare with the other; the fingerprint of
+    the data tells them apart, and no checksum is pinned. ``25m`` and ``32m`` are frozen; the publisher's checksum of ``25m`` is pinned.
 
     Harper and Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015. Licence: research use with acknowledgement, no
     commercial use without permission; redistribution under the same conditions (see the README in each archive).
@@ -35,8 +35,8 @@ class MovieLens(Source):
     Args:
         variant: ``latest-small``, ``25m`` or ``32m``.
         min_rating: smallest rating (0.5 to 5.0) that counts as an event; None keeps all.
-        root: folder with ``movielens-small/ratings.csv`` (or ``movielens-25m``, ``movielens-32m``). Default: ``$RECSYS_DATA``, then the cache, else a
-            download.
+        root: folder with ``movielens-small/ratings.csv`` (or ``movielens-25m``, ``movielens-32m``). Default: ``$RECSYS_DATA``, then the
+            cache, else a download.
 
     Raises:
         ConfigError: an unknown variant.

@@ -61,7 +61,9 @@ class Beauty(_S3Rec):
     """
 
     published: ClassVar = {"events": 198_502, "owners": 22_363, "items": 12_101}
-    remote = Remote("beauty/sequences.txt", _ADDRESS + "Beauty.txt", ("sha256:226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8",))
+    remote = Remote(
+        "beauty/sequences.txt", _ADDRESS + "Beauty.txt", ("sha256:226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8",)
+    )
 
 
 class ToysGames(_S3Rec):
@@ -75,4 +77,8 @@ class ToysGames(_S3Rec):
     """
 
     published: ClassVar = {"events": 167_597, "owners": 19_412, "items": 11_924}
-    remote = Remote("toys-games/sequences.txt", _ADDRESS + "Toys_and_Games.txt", ("sha256:176c680c688d497598c4a89a03b402c0fe78d795e5db335c2e78dd5f2d778a3f",))
+    remote = Remote(
+        "toys-games/sequences.txt",
+        _ADDRESS + "Toys_and_Games.txt",
+        ("sha256:176c680c688d497598c4a89a03b402c0fe78d795e5db335c2e78dd5f2d778a3f",),
+    )

@@ -16,7 +16,8 @@ from recsys.errors import DataError
 class SessionTables(Source):
     """Two Parquet files with columns ``session_id``, ``position`` and ``item_id``; sessions in the order of their ids, no clock.
 
-    Both files may number their sessions from 0: a test session's id is its own plus the largest training id plus one. Session ids are integers.
+    Both files may number their sessions from 0: a test session's id is its own plus the largest training id plus one. Session ids are
+    integers.
 
     Args:
         train: file of the training part.
@@ -34,7 +35,9 @@ class SessionTables(Source):
         return [existing(self.train), existing(self.test)]
 
     def events(self) -> pl.LazyFrame:
-        train, test = (self._table(path).with_columns(part=pl.lit(part)) for path, part in zip(self.files(), ("train", "test"), strict=True))
+        train, test = (
+            self._table(path).with_columns(part=pl.lit(part)) for path, part in zip(self.files(), ("train", "test"), strict=True)
+        )
         shift = train.select(shift=pl.col("session").max() + 1)
         test = test.join(shift, how="cross").with_columns(pl.col("session") + pl.col("shift")).drop("shift")
         return pl.concat([train, test])
@@ -47,8 +50,12 @@ class SessionTables(Source):
             raise DataError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from None
         missing = [name for name in ("session_id", "position", "item_id") if name not in schema]
         if missing:
-            raise DataError(f"{path}: no column {', '.join(map(repr, missing))} among {schema.names()}; it needs session_id, position and item_id")
-        return table.select(session=pl.col("session_id").cast(pl.Int64), item=pl.col("item_id").cast(pl.Int64), order=pl.col("position").cast(pl.Int64))
+            raise DataError(
+                f"{path}: no column {', '.join(map(repr, missing))} among {schema.names()}; it needs session_id, position and item_id"
+            )
+        return table.select(
+            session=pl.col("session_id").cast(pl.Int64), item=pl.col("item_id").cast(pl.Int64), order=pl.col("position").cast(pl.Int64)
+        )
 
 
 class Diginetica(SessionTables):
@@ -60,8 +67,8 @@ class Diginetica(SessionTables):
     Recommendation with Graph Neural Networks", AAAI 2019, https://github.com/CRIPAC-DIG/SR-GNN.
 
     Args:
-        root: folder with ``diginetica/train.parquet`` and ``diginetica/test.parquet``. Default: ``$RECSYS_DATA``, then the cache; there is no direct
-            download.
+        root: folder with ``diginetica/train.parquet`` and ``diginetica/test.parquet``. Default: ``$RECSYS_DATA``, then the cache; there is
+            no direct download.
     """
 
     published: ClassVar = {"events": 982_961, "owners": 202_633, "items": 43_097}

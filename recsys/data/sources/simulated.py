@@ -31,10 +31,19 @@ class Simulated(Source):
     ordered = True
 
     def __init__(
-        self, *, users: int = 3_000, items: int = 1_200, clicks: int = 120_000, seed: int = 0, noise: float = 0.05, owner: OwnerKind = "user"
+        self,
+        *,
+        users: int = 3_000,
+        items: int = 1_200,
+        clicks: int = 120_000,
+        seed: int = 0,
+        noise: float = 0.05,
+        owner: OwnerKind = "user",
     ) -> None:
         if min(users, items, clicks) < 1 or users * items > 10**8:
-            raise ConfigError(f"Simulated got users={users}, items={items}, clicks={clicks}; each must be at least 1 and users * items at most 10^8")
+            raise ConfigError(
+                f"Simulated got users={users}, items={items}, clicks={clicks}; each must be at least 1 and users * items at most 10^8"
+            )
         if not 0 <= noise <= 1:
             raise ConfigError(f"Simulated got noise={noise}; a share lies in [0, 1]")
         if owner not in ("user", "session"):

@@ -77,9 +77,12 @@ class Table(Mapped):
             raise DataError(f"{path} ends in {kind!r}; Table reads .csv, .tsv, .txt (with separator=), .gz of these, and .parquet")
         try:
             table = pl.scan_parquet(path) if kind == ".parquet" else self._scan_text(path, kind)
-            table.collect_schema()
+            names = table.collect_schema().names()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise DataError(f"{path} cannot be read as {kind}: {str(error).splitlines()[0]}") from None
+        twice = [column for column in self.mapping().values() if f"{column}_duplicated_0" in names]
+        if twice:
+            raise DataError(f"{path} has several columns named {twice[0]!r}; rename all but one in the file")
         return table
 
     def _scan_text(self, path: Path, kind: str) -> pl.LazyFrame:

@@ -1,0 +1,61 @@
+"""``recsys evaluate``: the test part again, for a stored run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import torch
+
+from pipelines.runs import load_runs
+from pipelines.tables import console, number, plain_table
+from recsys.data import prepare
+from recsys.errors import RunError
+from recsys.evaluation import Evaluated, Evaluation
+from recsys.evaluation import evaluate as measure
+from recsys.experiment import Experiment
+from recsys.part import build
+from recsys.run import Run
+from recsys.statistics import interval
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Measure a stored run on its test part and print the numbers; the run itself is left as it is."""
+    (run,) = load_runs([args.run], args.runs)
+    measured = evaluated_again(run, args.metrics)
+    if args.json:
+        print(json.dumps({"run": run.id, "metrics": {f"test/{name}": value for name, value in measured.summary.items()}}))
+    else:
+        console().print(_table(run, measured))
+    return 0
+
+
+def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
+    """The test part of a stored run, measured with other metrics, or with those of the run.
+
+    Raises:
+        ConfigError: an unknown metric.
+        RunError: the data are not those the run was tested on.
+    """
+    experiment = Experiment(**{name: build(value) for name, value in run.about["spec"].items()})
+    evaluation = experiment.evaluation
+    if metrics:
+        evaluation = Evaluation(metrics=metrics, select=evaluation.select, mask_seen=evaluation.mask_seen, block=evaluation.block)
+    data = prepare(experiment.data, experiment.split, seed=experiment.seed)
+    if data.fingerprint != run.about["data"]["fingerprint"]:
+        raise RunError(f"the data have changed since {run.id} was tested; its numbers cannot be made again, train it anew")
+    fold = data.refit if experiment.fit.refit else data.select
+    counts = torch.bincount(fold.train.items.long(), minlength=fold.train.num_items)
+    return measure(run.recommender, fold.holdouts["test"], counts=counts, owner_kind=fold.train.owner_kind, evaluation=evaluation)
+
+
+def _table(run: Run, measured: Evaluated) -> Any:
+    table = plain_table(f"{run.id}, test", "metric", "value", "95 % interval")
+    for name, value in measured.summary.items():
+        within = ""
+        if name in measured.per_query.columns:
+            found = interval(measured.per_query[name], seed=int(run.about["spec"]["seed"]))
+            within = f"{number(found.low)} to {number(found.high)}"
+        table.add_row(name, number(value), within)
+    return table

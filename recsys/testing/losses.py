@@ -1,0 +1,121 @@
+"""Conformance suite for losses: call :func:`check_loss` on your own."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from recsys.catalog import Catalog
+from recsys.losses import Loss
+from recsys.pool import Draw, Pool
+from recsys.randomness import generator
+from recsys.scorer import DotScorer
+from recsys.step import Scored
+from recsys.testing import worlds
+from recsys.testing.expect import check_configuration, expect
+
+ROWS, CANDIDATES, ITEMS = 12, 7, 60
+
+
+def check_loss(loss: Loss) -> None:
+    """Raises AssertionError, naming the class and the promise, if a loss breaks one.
+
+    One finite value a row, with a finite gradient that agrees with finite differences; each row's value depends on that row alone;
+    the order of candidates does not matter; invalid candidates change neither value nor gradient; a row without candidates is
+    finite; scores of +-1e4 give no nan and no infinite gradient; a higher positive is never worse; nothing is allocated on a default
+    device.
+    """
+    check_configuration(loss)
+    loss = copy.deepcopy(loss)
+    loss.setup(Catalog(worlds.users(num_items=ITEMS)))
+    case = some_scored()
+    value = _loss(loss, case)
+    expect(value.shape == (ROWS,), loss, f"gives {tuple(value.shape)}, not one value a row [{ROWS}]; averaging is the step's task")
+    expect(torch.isfinite(value).all(), loss, "is not finite on ordinary scores")
+    _gradient(loss, case)
+    _rows_apart(loss, case, value)
+    _candidates(loss, case, value)
+    _extremes(loss, case)
+    higher = _loss(loss, replace(case, positive=case.positive + 0.1))
+    expect((higher <= value + 1e-9).all(), loss, "grows when the positive's score grows")
+    with worlds.no_default_device():
+        try:
+            _loss(loss, case)
+        except (RuntimeError, NotImplementedError) as error:
+            raise AssertionError(f"{type(loss).__qualname__} allocates without naming its device: {error}") from None
+
+
+def some_scored(scale: float = 1.0) -> Scored:
+    """Random scores in float64 from vectors, so that losses that look at ids or vectors find them; all candidates valid."""
+    stream = generator("loss conformance")
+    log = worlds.users(num_items=ITEMS)
+    step = worlds.step_of(log=log)
+    batch = step.examples.batch(torch.randperm(len(log), generator=stream)[:ROWS])
+    candidates = torch.randint(ITEMS, (ROWS, CANDIDATES), generator=stream)
+    query = torch.randn(ROWS, 8, generator=stream, dtype=torch.double)
+    table = torch.randn(ITEMS, 8, generator=stream, dtype=torch.double) * scale / 8**0.5
+    count = torch.full((ROWS, CANDIDATES), CANDIDATES / ITEMS, dtype=torch.double).log()
+    return Scored.of(batch, DotScorer(query, table, batch.target), Draw((Pool(candidates),), log_count=count), step.catalog)
+
+
+def _loss(loss: Loss, case: Scored) -> Tensor:
+    value: Tensor = loss(case)
+    return value
+
+
+def _gradient(loss: Loss, case: Scored) -> None:
+    def of(positive: Tensor, negative: Tensor) -> Tensor:
+        return _loss(loss, replace(case, positive=positive, negative=negative))
+
+    inputs = (case.positive.clone().requires_grad_(), case.negative.clone().requires_grad_())
+    expect(torch.autograd.gradcheck(of, inputs, raise_exception=False), loss, "has a gradient that is not that of its value")
+
+
+def _rows_apart(loss: Loss, case: Scored, value: Tensor) -> None:
+    rows = torch.tensor([5, 0, 11])
+    part = Scored(
+        case.positive[rows], case.negative[rows], case.batch.take(rows), case.score.take(rows), case.draw.take(rows), case.catalog
+    )
+    expect(torch.allclose(_loss(loss, part), value[rows]), loss, "gives a row another value when other rows are present")
+
+
+def _candidates(loss: Loss, case: Scored, value: Tensor) -> None:
+    columns = torch.arange(CANDIDATES).flip(0)
+    draw = replace(case.draw, pools=(Pool(case.draw.ids()[:, columns]),))
+    expect(
+        torch.allclose(_loss(loss, replace(case, negative=case.negative[:, columns], draw=draw)), value),
+        loss,
+        "depends on the order of candidates",
+    )
+    valid = torch.ones(ROWS, CANDIDATES, dtype=torch.bool)
+    valid[:, -2:] = False
+    assert case.draw.log_count is not None
+    fewer = replace(case.draw, pools=(Pool(case.draw.ids()[:, :-2]),), log_count=case.draw.log_count[:, :-2])
+    few = replace(case, negative=case.negative[:, :-2], draw=fewer)
+    for strange in (0.0, 1e4):
+        negative = case.negative.clone()
+        negative[:, -2:] = strange
+        negative.requires_grad_()
+        masked = _loss(loss, replace(case, negative=negative, draw=replace(case.draw, valid=valid)))
+        expect(torch.allclose(masked, _loss(loss, few)), loss, "counts candidates that are not valid")
+        (slope,) = torch.autograd.grad(masked.sum(), negative)
+        expect((slope[:, -2:] == 0).all() and torch.isfinite(slope).all(), loss, "has a gradient at candidates that are not valid")
+    negative = case.negative.clone().requires_grad_()
+    none = _loss(loss, replace(case, negative=negative, draw=replace(case.draw, valid=torch.zeros_like(valid))))
+    (slope,) = torch.autograd.grad(none.sum(), negative)
+    expect(torch.isfinite(none).all() and torch.isfinite(slope).all(), loss, "is not finite for a row without a valid candidate")
+
+
+def _extremes(loss: Loss, case: Scored) -> None:
+    for size in (1e4, -1e4):
+        positive = torch.full_like(case.positive, size, dtype=torch.float32).requires_grad_()
+        negative = torch.full_like(case.negative, -size, dtype=torch.float32).requires_grad_()
+        value = _loss(loss, replace(case, positive=positive, negative=negative))
+        slopes = torch.autograd.grad(value.sum(), (positive, negative), allow_unused=True)
+        expect(torch.isfinite(value).all(), loss, f"is not finite at scores of {size:+.0e}")
+        expect(
+            all(s is None or torch.isfinite(s).all() for s in slopes), loss, f"has a gradient that is not finite at scores of {size:+.0e}"
+        )
