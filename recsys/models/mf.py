@@ -81,23 +81,19 @@ class MF(Model):
         return torch.zeros(len(which), self.dim, device=weight.device).index_copy_(0, rows, answer)
 
     def fold_in(self, histories: Histories) -> Tensor:
-        """A vector for each history, by least squares on the trained item vectors, in float64; [Q, D] float32.
+        """A vector for each history from the trained item vectors alone; [Q, D] float32, zeros for an empty history.
 
-        With E the item vectors, it solves (mean over the history of e e' + mean over the catalogue of e e' + 1e-3 I trace / D) q =
-        mean over the history of e: items read should score 1, the catalogue 0, each side weighing one half (the fold-in step of
-        implicit ALS, Hu, Koren, Volinsky 2008, equation 4, with that balance).
+        With E [N, D] the item vectors, q = (E'E / N + 10 t I)^-1 (mean of the history's vectors), t the mean of the diagonal of
+        E'E / N: the weighted least-squares step of implicit ALS (Hu, Koren, Volinsky 2008, equation 4), where the term of the history
+        itself is dropped, so that one factorisation serves all queries, and the ridge is strong: directions in which items hardly
+        differ are not amplified. Solved in float64.
         """
         table = self.item.weight.double()
-        gram = table.T @ table / len(table)
         items, query = (x.to(table.device) for x in histories.flat())
-        length = histories.lengths().to(table.device).clamp(min=1).double()
-        vectors = table[items] / length[query].sqrt()[:, None]
-        own = torch.zeros(len(histories), self.dim, self.dim, dtype=torch.float64, device=table.device)
-        for at in range(0, len(items), 65536):  # bounded memory: [chunk, D, D]
-            part = vectors[at : at + 65536]
-            own.index_add_(0, query[at : at + 65536], part[:, :, None] * part[:, None, :])
-        target = torch.zeros(len(histories), self.dim, dtype=torch.float64, device=table.device)
-        target.index_add_(0, query, vectors / length[query].sqrt()[:, None])
-        ridge = 1e-3 * gram.diagonal().mean().clamp(min=1e-30) * torch.eye(self.dim, dtype=torch.float64, device=table.device)
-        solved: Tensor = torch.linalg.solve(own + gram + ridge, target[:, :, None])
-        return solved[..., 0].float()
+        length = histories.lengths().to(table.device).clamp(min=1)
+        mean = torch.zeros(len(histories), self.dim, dtype=torch.float64, device=table.device)
+        mean.index_add_(0, query, table[items] / length[query][:, None])
+        gram = table.T @ table / len(table)
+        ridge = 10 * gram.diagonal().mean().clamp(min=1e-30)
+        solved: Tensor = torch.linalg.solve(gram + ridge * torch.eye(self.dim, dtype=torch.float64, device=table.device), mean.T)
+        return solved.T.float()
