@@ -19,6 +19,7 @@ from recsys.errors import RunError
 from recsys.evaluation import Evaluated, Evaluation, evaluate
 from recsys.learner import Learner, NonFiniteLoss, Trace
 from recsys.metrics import metric
+from recsys.part import fingerprint
 from recsys.progress import Progress, Silent
 from recsys.recommender import ClosedForm, Recommender
 from recsys.run import Run, read_model, write_model
@@ -75,8 +76,12 @@ class Job:
             raise RunError(
                 f"the data have changed since {self.folder.path} was begun; a run goes on with the same data only, start a new one"
             )
-        self.about["data"] = {"fingerprint": data.fingerprint, "report": data.report}
+        split = fingerprint({"split": experiment.split, "seed": experiment.seed})
+        self.about["data"] = {"fingerprint": data.fingerprint, "split_fingerprint": split, "report": data.report}
         self.folder.write_about(self.about)
+        if self.tracker is not None:
+            known = {name: self.about["data"][name] for name in ("fingerprint", "split_fingerprint")}
+            self.tracker.params({"data_and_split": known, "environment": self.about["environment"]})
         return data
 
     def _select(self, data: Prepared) -> None:

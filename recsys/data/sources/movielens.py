@@ -16,7 +16,12 @@ from recsys.errors import ConfigError
 Variant = Literal["latest-small", "25m", "32m"]
 _ADDRESS = "https://files.grouplens.org/datasets/movielens/"
 _FILES = {
-    "latest-small": Remote("movielens-small/ratings.csv", _ADDRESS + "ml-latest-small.zip", member="ml-latest-small/ratings.csv"),
+    "latest-small": Remote(
+        "movielens-small/ratings.csv",
+        _ADDRESS + "ml-latest-small.zip",
+        ("sha256:696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",),
+        "ml-latest-small/ratings.csv",
+    ),
     "25m": Remote("movielens-25m/ratings.csv", _ADDRESS + "ml-25m.zip", ("md5:6b51fb2759a8657d3bfcbfc42b592ada",), "ml-25m/ratings.csv"),
     "32m": Remote("movielens-32m/ratings.csv", _ADDRESS + "ml-32m.zip", member="ml-32m/ratings.csv"),
 }
@@ -26,8 +31,8 @@ class MovieLens(Source):
     """Film ratings with time stamps; a rating of at least ``min_rating`` is an event.
 
     ``latest-small`` is not frozen: the release of October 2016 has 100,004 ratings of 9,066 films by 671 users, that of September 2018
-    (at the address now) 100,836 ratings of 9,724 films by 610 users. Numbers from one do not compare with the other; the fingerprint of
-    the data tells them apart, and no checksum is pinned. ``25m`` and ``32m`` are frozen; the publisher's checksum of ``25m`` is pinned.
+    (at the address now, its checksum pinned) 100,836 ratings of 9,724 films by 610 users. Numbers from one do not compare with the
+    other; the fingerprint of the data tells them apart. ``25m`` and ``32m`` are frozen; the publisher's checksum of ``25m`` is pinned.
 
     Harper and Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015. Licence: research use with acknowledgement, no
     commercial use without permission; redistribution under the same conditions (see the README in each archive).
