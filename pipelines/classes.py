@@ -127,6 +127,12 @@ def role_names(roles: tuple[type, ...]) -> str:
     return " or ".join(role.__name__ for role in roles)
 
 
+def a_role(roles: tuple[type, ...]) -> str:
+    """``a Loss``, ``an Optimizer``."""
+    names = role_names(roles)
+    return f"{'an' if names[:1] in 'AEIO' else 'a'} {names}"
+
+
 def find(name: str, roles: tuple[type, ...], path: str, elsewhere: tuple[type, ...] = ()) -> type:
     """The class of that short name or import path, if it may stand in this place.
 
@@ -138,38 +144,54 @@ def find(name: str, roles: tuple[type, ...], path: str, elsewhere: tuple[type, .
     short = candidates(roles)
     if name in short:
         return short[name]
-    allowed = f"allowed: {listing(short)}, or the import path of a {role_names(roles)} of your own"
+    allowed = f"allowed: {listing(short)}, or the import path of {a_role(roles)} of your own"
     if "." not in name:
         for role in elsewhere:
             if name in (other := candidates((role,))):
-                raise Problem(path, f"{name} is a {role.__name__} ({class_path(other[name])}), not a {role_names(roles)}; {allowed}")
+                raise Problem(path, f"{name} is {a_role((role,))} ({class_path(other[name])}), not {a_role(roles)}; {allowed}")
         raise Problem(path, f"no {role_names(roles)} is called {name!r}; {allowed}{suggestion(name, short)}")
     cls = _import(name, path, allowed)
     if not is_a(cls, roles):
-        kinds = [role.__name__ for role in elsewhere if is_a(cls, (role,))]
-        what = f"is a {kinds[0]}, not" if kinds else "is not"
-        raise Problem(path, f"{name} {what} a {role_names(roles)}; {allowed}")
+        kinds = [role for role in elsewhere if is_a(cls, (role,))]
+        what = f"is {a_role((kinds[0],))}, not" if kinds else "is not"
+        raise Problem(path, f"{name} {what} {a_role(roles)}; {allowed}")
     return cls
 
 
 def _import(name: str, path: str, allowed: str) -> type:
     module, _, last = name.rpartition(".")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise Problem(path, f"{name!r} is no import path; write my_file.MyClass for a class in my_file.py of the current folder; {allowed}")
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):  # not this module, but one that it imports
+            raise failed(path, f"importing {module!r}", error) from None
+        raise Problem(path, f"no class at {name!r}: there is no module {error.name!r} here or installed; {allowed}") from None
+    except (Exception, SystemExit) as error:
+        raise failed(path, f"importing {module!r}", error) from None
     try:
         return locate(name)
     except ValueError as error:
         known = sys.modules.get(module)
         raise Problem(path, f"{error}; {allowed}{suggestion(last, _exports(known)) if known else ''}") from None
-    except Exception as error:
-        raise Problem(path, f"importing {module!r} failed: {type(error).__name__}: {error}{_where(error)}") from None
+
+
+def failed(path: str, what: str, error: BaseException) -> Problem:
+    """The problem of a user's code that raised an error, with the line where it did."""
+    return Problem(path, f"{what} failed: {type(error).__name__}: {getattr(error, 'msg', error)}{_where(error)}; mend it there")
 
 
 def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
     if isinstance(error, SyntaxError):
         return f" ({error.filename}:{error.lineno})"
-    return f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace else ""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith("<frozen"):
+            place = f" ({file}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    return place
 
 
 def see_current_folder() -> None:

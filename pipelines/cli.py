@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import logging
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 from pipelines.commands import COMMANDS, ROLES, Command, UsageError
 
 
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end (SIGTERM), by a scheduler for instance."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0, 1 (a bug or a crash has a traceback), 2 (the user can mend it), 130 (interrupted)."""
+    """Run a command. Returns the exit code: 0, 1 (a bug or a crash has a traceback), 2 (the user can mend it), 130 (interrupted),
+    143 (terminated)."""
     given = list(sys.argv[1:] if argv is None else argv)
     try:
-        with warnings.catch_warnings():
-            for category in (UserWarning, RuntimeWarning):
-                warnings.simplefilter("default", category)
-            warnings.showwarning = _show_warning
+        with _messages(), _terminable():
             return _main(given)
     except UsageError as error:
         return fail(str(error))
@@ -27,16 +33,72 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(done.code or 0)
     except KeyboardInterrupt as stop:
         print(f"\nrecsys: stopped. {stop}".rstrip(), file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stderr.close()
         return 141
-    except ValueError as error:
-        from recsys.errors import RecsysError
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
+        if (message := _mendable(error)) is None:
+            raise
+        return fail(message)
 
-        if isinstance(error, RecsysError):
-            return fail(str(error))
-        raise
+
+def _mendable(error: Exception) -> str | None:
+    """What to tell the user about an error that the user can mend; None for a bug or a crash."""
+    from recsys.errors import RecsysError
+
+    if isinstance(error, RecsysError):
+        return str(error)
+    text = str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and ("allocate" in text or "out of memory" in text)):
+        size = text.partition("tried to allocate ")[2].partition(".")[0]
+        what = f" (it takes {size.split(' Error')[0]} at once)" if size else ""
+        return f"there is not enough memory{what}; make the model's dim, the sampler's num, batches.size or evaluation.block smaller"
+    if isinstance(error, OSError) and error.errno is not None:
+        place = f" {error.filename}" if error.filename is not None else ""
+        return f"{error.strerror}:{place or ' a file or the output'} cannot be read or written; a run that was begun goes on with --resume"
+    return None
+
+
+@contextlib.contextmanager
+def _messages() -> Iterator[None]:
+    """Warnings and log records as single lines on standard error."""
+    handler, log = _Lines(), logging.getLogger("recsys")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            for category in (UserWarning, RuntimeWarning):
+                warnings.simplefilter("default", category)
+            warnings.showwarning = _show_warning
+            yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = "warning" if record.levelno >= logging.WARNING else "note"
+        print(f"recsys: {kind}: {record.getMessage()}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the command as Ctrl-C does: in order, saying how to go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def fail(message: str) -> int:
@@ -77,7 +139,7 @@ def _main(argv: list[str]) -> int:
     if command.overrides:
         rest, overrides = split_overrides(rest, command)
     args = command.parser().parse_args(rest)
-    args.overrides = overrides
+    args.overrides, args.command = overrides, name
     module, _, function = command.runs.partition(":")
     return int(getattr(importlib.import_module(module), function)(args))
 

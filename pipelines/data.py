@@ -26,6 +26,9 @@ def source_of(args: argparse.Namespace) -> Source | None:
     """
     tree: dict[str, Any] = {}
     if args.source is not None:
+        if Path(args.source).suffix.lower() in (".csv", ".tsv", ".parquet", ".gz"):
+            columns = "--data.user=COLUMN --data.item=COLUMN"
+            raise UsageError(f"{args.source} is a table, not a config; write: recsys {args.command} Table --data.path={args.source} {columns}")
         is_file = args.source.endswith((".yaml", ".yml")) or Path(args.source).is_file()
         tree = yaml_text.read(Path(args.source)) if is_file else {"data": args.source}
     for key, value in args.overrides:
@@ -48,7 +51,7 @@ def describe(args: argparse.Namespace) -> int:
         return 0
     from recsys.data import describe as facts_of
 
-    facts = facts_of(source.events())
+    facts = facts_of(source.events(), origin=source.origin)
     if args.json:
         print(json.dumps(facts))
     else:

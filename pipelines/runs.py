@@ -42,6 +42,8 @@ def folder_for(experiment: Experiment, runs: Path, *, stem: str, name: str | Non
 def _named(runs: Path, name: str, resume: bool) -> Path:
     if not re.fullmatch(r"\w[\w.+@-]*", name):
         raise RunError(f"--name {name!r} is not allowed; allowed are letters, digits and _ . + @ - (it names a folder)")
+    if len(name.encode()) > 200:
+        raise RunError(f"--name has {len(name):,} letters; it names a folder, which takes up to 200")
     folder = runs / name
     there = (folder / RUN).exists()
     if there and not resume:

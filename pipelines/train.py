@@ -27,8 +27,8 @@ def train(args: argparse.Namespace) -> int:
     folder = folder_for(experiment, args.runs, stem=stem_of(args.config), name=args.name, resume=args.resume)
     try:
         run = run_in(folder, experiment, group=stem_of(args.config), tracking=args.tracking, resume=args.resume)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"To go on: {resume_command(args)}") from None
+    except KeyboardInterrupt as stop:
+        raise type(stop)(f"To go on: {resume_command(args)}") from None
     if args.json:
         print(result_line(run))
     else:

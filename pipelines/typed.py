@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pipelines.classes import Option, Problem, candidates, find, listing, options, role_names, suggestion
+from pipelines.classes import Option, Problem, a_role, candidates, failed, find, listing, options, role_names, suggestion
 from pipelines.yaml_text import as_number
 from recsys.part import knobs, spec
 
@@ -88,7 +88,7 @@ def choose(value: Any, among: tuple[type, ...], path: str, elsewhere: tuple[type
     if isinstance(value, str):
         return Chosen(find(value, among, path, elsewhere))
     if not isinstance(value, dict):
-        raise Problem(path, f"{shown(value)} does not name a {role_names(among)}; allowed: {listing(short)}")
+        raise Problem(path, f"{shown(value)} does not name {a_role(among)}; allowed: {listing(short)}")
     if "class_path" in value:
         return _canonical(value, among, path, elsewhere)
     if only and (len(value) != 1 or next(iter(value)) in options(only)):
@@ -101,8 +101,12 @@ def choose(value: Any, among: tuple[type, ...], path: str, elsewhere: tuple[type
         return Chosen(cls, dict(inner or {}))
     if only:
         return Chosen(only, dict(value))
-    given = f"which {role_names(among)}? options are given ({listing(map(str, value))}) but no class"
-    raise Problem(path, f"{given}; write {{CLASS: {{...}}}} with one of {listing(short)}")
+    names = [str(name) for name in value]
+    write = f"write {{CLASS: {{...}}}} with one of {listing(short)}"
+    if len(names) > 1 and all(name in short for name in names):
+        raise Problem(path, f"{listing(names)} are {len(names)} classes, and one {role_names(among)} is needed; choose one")
+    hint = suggestion(names[0], short) if len(names) == 1 else ""
+    raise Problem(path, f"which {role_names(among)}? options are given ({listing(names)}) but no class; {write}{hint}")
 
 
 def _canonical(value: dict[str, Any], among: tuple[type, ...], path: str, elsewhere: tuple[type, ...]) -> Chosen:
@@ -153,6 +157,8 @@ class Builder:
             built = cls(**values)
         except ValueError as error:
             return self.refuse(refused(cls, str(error), path))
+        except Exception as error:  # the constructor may be the user's own
+            return self.refuse(failed(path, f"making {cls.__name__}", error))
         try:
             knobs(built)
         except TypeError as error:
@@ -174,6 +180,8 @@ class Builder:
             return given
         if given is None:
             return None if type(None) in alternatives else self._wrong(given, hint, path)
+        if type(given) is int and not -(2**63) <= given < 2**63:
+            return self.refuse(Problem(path, f"{given} does not fit in 64 bits; give a smaller number"))
         for member in alternatives:  # an exact fit first, so that 3 stays an int where int and float are both allowed
             if member is type(given) and member in _SCALARS:
                 return given

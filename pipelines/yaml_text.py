@@ -35,6 +35,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"line {key.start_mark.line + 1}: a list or mapping stands where a name is expected; write name: value")
             if key.value in seen:
                 raise ConfigError(f"line {key.start_mark.line + 1}: {key.value!r} is given twice; remove one of the two")
             seen.add(key.value)
@@ -90,8 +92,10 @@ def read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such config file (folder: {Path.cwd()}); give the path of a YAML file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a YAML file: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot be read as a YAML file: byte {error.start} is not UTF-8 text") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read as a YAML file: {error.strerror}") from None
     try:
         found = parse(text)
     except ConfigError as error:

@@ -11,6 +11,7 @@ from recsys.part import Part
 ORDER = ("data", "split", "examples", "model", "batches", "sampler", "loss", "penalty")
 GIVER = {
     "user": "data",
+    "session": "data",
     "time": "data",
     "order": "data",
     "predefined": "data",

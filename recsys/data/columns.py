@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from recsys.data.events import suggestion
+from recsys.data.events import listed, suggestion
 from recsys.data.log import OwnerKind
 from recsys.data.source import Source
 from recsys.errors import ConfigError, DataError
@@ -82,7 +82,10 @@ class Mapped(Source):
         for role, column in self.mapping().items():
             if column not in schema:
                 names = schema.names()
-                raise DataError(f"{origin}: no column {column!r} (named for {role}) among {names}{suggestion(column, names)}")
+                raise DataError(
+                    f"{origin}: no column {column!r} (named for {role}) among {listed(names)}"
+                    f"{suggestion(column, names) or f'; say which one it is with {role}='}"
+                )
         chosen = table.select(pl.col(column).alias(role) for role, column in self.mapping().items())
         if self.time is not None:
             chosen = chosen.with_columns(self._stamp(schema[self.time], origin))
@@ -100,7 +103,9 @@ class Mapped(Source):
             return time.str.to_datetime(time_unit="us", strict=True, time_zone=None)
         if dtype.is_numeric() and self.time_unit != "auto":
             wide = time.cast(pl.Int64) if dtype.is_integer() else time.cast(pl.Float64)
-            stamp = wide // 1_000 if self.time_unit == "ns" else wide * _MICROSECONDS[self.time_unit]
+            factor = _MICROSECONDS.get(self.time_unit, 1)
+            limit = (2**63 - 1) // factor  # what is beyond stays beyond, instead of coming round
+            stamp = wide // 1_000 if self.time_unit == "ns" else (wide.clip(-limit, limit) if dtype.is_integer() else wide) * factor
             return stamp.cast(pl.Int64).cast(pl.Datetime("us"))
         if dtype.is_numeric():
             raise DataError(

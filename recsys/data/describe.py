@@ -7,11 +7,12 @@ import polars as pl
 from recsys.data.events import check, owner_of
 
 
-def describe(events: pl.LazyFrame | pl.DataFrame) -> dict[str, object]:
+def describe(events: pl.LazyFrame | pl.DataFrame, *, origin: str = "events") -> dict[str, object]:
     """Counts and shapes of a log.
 
     Args:
         events: canonical columns (see :mod:`recsys.data.events`).
+        origin: where they come from, for messages.
 
     Returns:
         ``events``, ``owner``, ``owners``, ``items``; ``density`` (distinct pairs / (owners * items)); ``repeats`` (share of events whose
@@ -22,7 +23,7 @@ def describe(events: pl.LazyFrame | pl.DataFrame) -> dict[str, object]:
     Raises:
         DataError: the events do not pass the check.
     """
-    frame = check(events)
+    frame = check(events, origin=origin)
     owner = owner_of(frame.columns)
     length = frame.group_by(owner).len()["len"]
     popularity = frame.group_by("item").len()["len"].sort(descending=True)

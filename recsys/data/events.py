@@ -15,6 +15,8 @@ Events are rows of a :class:`polars.LazyFrame` with these columns and no others 
 from __future__ import annotations
 
 import difflib
+import logging
+from collections.abc import Sequence
 from typing import get_args
 
 import polars as pl
@@ -22,16 +24,33 @@ import polars as pl
 from recsys.data.log import OwnerKind
 from recsys.errors import DataError
 
+log = logging.getLogger(__name__)
+
 PARTS = pl.Enum(["train", "valid", "test"])
 COLUMNS = ("user", "session", "item", "time", "order", "weight", "part")
 _IDS = ("user", "session", "item")
 _EARLIEST, _LATEST = pl.datetime(1970, 1, 1), pl.datetime(2200, 1, 1)
+_ADVICE = {  # part of a message of the reader -> what to do
+    "found more fields": "a line has more columns than the header: mend the line, or name the right separator=",
+    "could not parse": "the first rows of the column look like numbers and a later one does not: mend that row, or save the table as "
+    "Parquet with the column as text",
+    "utf-8": "the text is not UTF-8: convert it, for instance with iconv -f latin1 -t utf-8",
+    "appropriate format to parse dates": "times that are texts are written like 2026-01-31 or 2026-01-31T12:00:00",
+    "`datetime[": "times that are texts are written like 2026-01-31 or 2026-01-31T12:00:00, all of them alike",
+    "in column 'time'": "times are finite numbers in time_unit=s, ms, us or ns since 1970",
+}
 
 
 def suggestion(name: str, among: list[str]) -> str:
     """``" (did you mean 'x'?)"`` when a close name exists, else an empty string."""
     close = difflib.get_close_matches(name.lower(), [a.lower() for a in among], n=1, cutoff=0.6)
     return f" (did you mean {next(a for a in among if a.lower() == close[0])!r}?)" if close else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names of columns for a message: at most twelve, long or unprintable ones cut."""
+    shown = [repr(name if len(name) <= 40 else name[:37] + "...") for name in names[:12]]
+    return ", ".join(shown) + (f", ... ({len(names)} columns)" if len(names) > 12 else "")
 
 
 def owner_of(columns: list[str]) -> OwnerKind:
@@ -43,7 +62,7 @@ def owner_of(columns: list[str]) -> OwnerKind:
     kinds: tuple[OwnerKind, ...] = get_args(OwnerKind)
     found = [kind for kind in kinds if kind in columns]
     if len(found) != 1:
-        given = "both 'user' and 'session'" if found else f"neither 'user' nor 'session' among {columns}"
+        given = "both 'user' and 'session'" if found else f"neither 'user' nor 'session' among {listed(columns)}"
         raise DataError(f"events need exactly one owner column, 'user' or 'session'; found {given}: map one of them")
     return found[0]
 
@@ -75,12 +94,16 @@ def check(events: pl.LazyFrame | pl.DataFrame, *, origin: str = "events") -> pl.
     except pl.exceptions.NoDataError:
         raise DataError(f"{origin}: the file is empty; give a file with a header and at least one event") from None
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{origin}: cannot be read as events: {_first_line(error)}") from None
+        raise DataError(f"{origin}: cannot be read as events: {reason(error)}") from None
     if not len(frame):
         raise DataError(f"{origin}: there are no events (0 rows); check the file and any filter such as min_weight")
     for name in chosen:
         _check_values(frame[name], origin)
-    return _cast(frame, origin)
+    frame = _cast(frame, origin)
+    if "time" in frame.columns and frame.select((pl.col("time") < pl.datetime(1971, 1, 1)).all()).item():
+        first, last = frame["time"].min(), frame["time"].max()
+        log.warning("%s: times run from %s to %s, as when numbers are read in too small a unit; check time_unit", origin, first, last)
+    return frame
 
 
 def _check_schema(schema: pl.Schema, origin: str) -> None:
@@ -90,7 +113,8 @@ def _check_schema(schema: pl.Schema, origin: str) -> None:
     except DataError as error:
         raise DataError(f"{origin}: {error}") from None
     if "item" not in names:
-        raise DataError(f"{origin}: no column 'item' among {names}{suggestion('item', names)}: map the column that holds the item id")
+        there = f"{listed(names)}{suggestion('item', names)}"
+        raise DataError(f"{origin}: no column 'item' among {there}: map the column that holds the item id")
     if "time" in names and "order" in names:
         raise DataError(f"{origin}: both 'time' and 'order' are given; keep 'time' if the stamps are real, else 'order'")
     for name in (owner, "item"):
@@ -117,8 +141,9 @@ def _check_schema(schema: pl.Schema, origin: str) -> None:
 
 def _check_values(column: pl.Series, origin: str) -> None:
     name = column.name
-    if column.null_count():
-        raise DataError(f"{origin}: {_where(column.is_null(), name)} has no value; drop or fill {_many(column.null_count())} first")
+    if missing := column.null_count():
+        others = "; drop or fill this row first" if missing == 1 else f", as in {missing:,} rows; drop or fill them first"
+        raise DataError(f"{origin}: {_where(column.is_null(), name)} has no value{others}")
     bad: pl.Series | None = None
     allowed = ""
     if name in _IDS and not column.dtype.is_integer():
@@ -137,7 +162,9 @@ def _check_values(column: pl.Series, origin: str) -> None:
         bad, allowed = ~column.cast(pl.String).is_in(PARTS.categories.to_list()), "parts are 'train', 'valid' and 'test'"
     if bad is not None and bad.any():
         first = int(bad.arg_max() or 0)
-        raise DataError(f"{origin}: {_where(bad, name)} is {column[first]!r}, as {_many(int(bad.sum()))}; {allowed}")
+        shown = column.slice(first, 1).cast(pl.String).item() if name == "time" else repr(column[first])  # no Python date beyond 9999
+        others = "" if bad.sum() == 1 else f", as in {int(bad.sum()):,} rows"
+        raise DataError(f"{origin}: {_where(bad, name)} is {shown}{others}; {allowed}")
 
 
 def _cast(frame: pl.DataFrame, origin: str) -> pl.DataFrame:
@@ -152,16 +179,16 @@ def _cast(frame: pl.DataFrame, origin: str) -> pl.DataFrame:
     try:
         return frame.cast({name: dtype for name, dtype in into.items() if name in schema})
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{origin}: ids or positions do not fit 64-bit integers: {_first_line(error)}") from None
+        raise DataError(f"{origin}: ids or positions do not fit 64-bit integers: {reason(error)}") from None
 
 
 def _where(bad: pl.Series, name: str) -> str:
     return f"column {name!r}, row {int(bad.arg_max() or 0)} (counting from 0)"
 
 
-def _many(count: int) -> str:
-    return "this one row" if count == 1 else f"these {count:,} rows"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def reason(error: Exception) -> str:
+    """The first line of what the reader says, and what to do about it where that is known."""
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else type(error).__name__
+    advice = next((advice for part, advice in _ADVICE.items() if part in text), "")
+    return f"{first if len(first) <= 200 else first[:197] + '...'}{'; ' if advice else ''}{advice}"

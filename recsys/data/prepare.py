@@ -78,7 +78,9 @@ def refuse(source: Source, splitter: Splitter) -> None:
 
 
 def _make(source: Source, splitter: Splitter, seed: int, keep_repeats: bool) -> Prepared:
-    events = check(source.events(), origin=type(source).__name__)
+    events = check(source.events(), origin=source.origin)
+    if "predefined" in splitter.needs() and not (events["part"] == "train").any():
+        raise DataError(f"{source.origin}: no event is in part 'train', so there is nothing to learn from; check the column named by part=")
     label = splitter.label(events, seed)
     if len(label) != len(events) or label.dtype != PARTS:
         raise ConfigError(
@@ -94,8 +96,8 @@ def _make(source: Source, splitter: Splitter, seed: int, keep_repeats: bool) -> 
     for part, holdout in select.holdouts.items():
         if not len(holdout):
             raise DataError(
-                f"{type(splitter).__name__} left no {part} query of {len(events):,} events ({first[part]}); "
-                "choose another split or its shares larger"
+                f"{type(splitter).__name__} left no {_PARTS_IN_WORDS[part]} query of {len(events):,} events: {_why(first[part])}; "
+                "choose another split or larger shares, or give more data"
             )
     refit, second = encode.fold(rows, [encode.TRAIN, encode.VALID], {"test": encode.TEST}, keep_repeats=keep_repeats)
     report: dict[str, object] = {
@@ -122,6 +124,22 @@ def _make(source: Source, splitter: Splitter, seed: int, keep_repeats: bool) -> 
                 count,
             )
     return Prepared(select, refit, store.content(select, refit), report)
+
+
+_PARTS_IN_WORDS = {"valid": "validation", "test": "test"}
+_LOST = {
+    "duplicates": "repeat another one",
+    "in_history": "repeat what the user did before",
+    "first_of_session": "are the first of their session",
+}
+
+
+def _why(counts: dict[str, int]) -> str:
+    """What became of the events that were held out for a part that has no query."""
+    if not counts["events"]:
+        return "it holds none of them out"
+    lost = [f"{counts[name]:,} {text}" for name, text in _LOST.items() if counts.get(name)]
+    return f"of the {counts['events']:,} it holds out {' and '.join(lost)}"
 
 
 def _part(events: pl.DataFrame, owner: str) -> dict[str, int]:

@@ -41,6 +41,11 @@ class Source:
         """Whether the data come with a split (column ``part``)."""
         return False
 
+    @property
+    def origin(self) -> str:
+        """What messages about the events call it."""
+        return type(self).__name__
+
     def gives(self) -> set[str]:
         """Capabilities for splitters and models: the owner kind, and ``time``, ``order``, ``predefined`` where they hold."""
         held = {"time": self.timed, "order": self.ordered, "predefined": self.predefined}
