@@ -179,7 +179,8 @@ def _import(name: str, path: str, allowed: str) -> type:
 
 def failed(path: str, what: str, error: BaseException) -> Problem:
     """The problem of a user's code that raised an error, with the line where it did."""
-    return Problem(path, f"{what} failed: {type(error).__name__}: {getattr(error, 'msg', error)}{_where(error)}; mend it there")
+    text = f"{type(error).__name__}: {getattr(error, 'msg', error)}"
+    return Problem(path, f"{what} failed: {text}{_where(error)}; mend it, or give something else")
 
 
 def _where(error: BaseException) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import importlib
 import logging
+import re
 import signal
 import sys
 import threading
@@ -51,8 +52,8 @@ def _mendable(error: Exception) -> str | None:
         return str(error)
     text = str(error)
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and ("allocate" in text or "out of memory" in text)):
-        size = text.partition("tried to allocate ")[2].partition(".")[0]
-        what = f" (it takes {size.split(' Error')[0]} at once)" if size else ""
+        size = re.search(r"allocate (\d+) bytes", text)
+        what = f" ({int(size[1]) / 2**30:,.1f} GiB are asked for at once)" if size else ""
         return f"there is not enough memory{what}; make the model's dim, the sampler's num, batches.size or evaluation.block smaller"
     if isinstance(error, OSError) and error.errno is not None:
         place = f" {error.filename}" if error.filename is not None else ""

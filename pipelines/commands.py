@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 # The options of an experiment, in the order of a config file; known here so that a misspelt one is refused without importing torch.
-ROLES = ("data", "split", "model", "sampler", "loss", "batches", "fit", "evaluation", "seed")
+ROLES = ("data", "split", "model", "sampler", "loss", "batches", "fit", "evaluation", "seed", "split_seed")
 
 OVERRIDES = """\
 Any option of the config can be given here, by its dotted path:

@@ -14,6 +14,7 @@ from pipelines.classes import listing, suggestion
 from pipelines.runs import load_runs
 from pipelines.tables import console, duration, plain_table, with_interval, with_p
 from recsys.errors import RunError
+from recsys.files import finite
 from recsys.run import Run
 from recsys.statistics import Difference, Interval, interval, paired_difference
 
@@ -42,7 +43,7 @@ def compare(args: argparse.Namespace) -> int:
     for line in notes(runs, rows):
         console().print(line, soft_wrap=True)
     if args.json:
-        print(json.dumps({"baseline": runs[0].id, "level": LEVEL, "rows": [asdict(row) for row in rows]}))
+        print(json.dumps(finite({"baseline": runs[0].id, "level": LEVEL, "rows": [asdict(row) for row in rows]})))
     return 0
 
 
@@ -78,7 +79,7 @@ def refuse_other_data(runs: Sequence[Run]) -> None:
         if one != two:
             raise RunError(
                 f"{first.id} and {other.id} were tested on different data or splits (fingerprints {one} and {two}); "
-                "train both with the same data, split and seed"
+                "train both with the same data, split and split_seed"
             )
         one, two = (run.about["facts"]["test"]["mask_seen"] for run in (first, other))
         if one != two:

@@ -28,7 +28,8 @@ def source_of(args: argparse.Namespace) -> Source | None:
     if args.source is not None:
         if Path(args.source).suffix.lower() in (".csv", ".tsv", ".parquet", ".gz"):
             columns = "--data.user=COLUMN --data.item=COLUMN"
-            raise UsageError(f"{args.source} is a table, not a config; write: recsys {args.command} Table --data.path={args.source} {columns}")
+            write = f"recsys {args.command} Table --data.path={args.source} {columns}"
+            raise UsageError(f"{args.source} is a table, not a config; write: {write}")
         is_file = args.source.endswith((".yaml", ".yml")) or Path(args.source).is_file()
         tree = yaml_text.read(Path(args.source)) if is_file else {"data": args.source}
     for key, value in args.overrides:

@@ -15,6 +15,7 @@ from recsys.errors import RunError
 from recsys.evaluation import Evaluated, Evaluation
 from recsys.evaluation import evaluate as measure
 from recsys.experiment import Experiment
+from recsys.files import finite
 from recsys.part import build
 from recsys.run import Run
 from recsys.statistics import interval
@@ -25,7 +26,7 @@ def evaluate(args: argparse.Namespace) -> int:
     (run,) = load_runs([args.run], args.runs)
     measured = evaluated_again(run, args.metrics)
     if args.json:
-        print(json.dumps({"run": run.id, "metrics": {f"test/{name}": value for name, value in measured.summary.items()}}))
+        print(json.dumps(finite({"run": run.id, "metrics": {f"test/{name}": value for name, value in measured.summary.items()}})))
     else:
         console().print(_table(run, measured))
     return 0
@@ -38,11 +39,14 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
         ConfigError: an unknown metric.
         RunError: the data are not those the run was tested on.
     """
-    experiment = Experiment(**{name: build(value) for name, value in run.about["spec"].items()})
+    try:
+        experiment = Experiment(**{name: build(value) for name, value in run.about["spec"].items()})
+    except (ValueError, TypeError) as error:
+        raise RunError(f"the experiment of {run.id} cannot be made again: {error}; its classes must be importable and unchanged") from None
     evaluation = experiment.evaluation
     if metrics:
         evaluation = Evaluation(metrics=metrics, select=evaluation.select, mask_seen=evaluation.mask_seen, block=evaluation.block)
-    data = prepare(experiment.data, experiment.split, seed=experiment.seed)
+    data = prepare(experiment.data, experiment.split, seed=experiment.split_seed)
     if data.fingerprint != run.about["data"]["fingerprint"]:
         raise RunError(f"the data have changed since {run.id} was tested; its numbers cannot be made again, train it anew")
     fold = data.refit if experiment.fit.refit else data.select

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import polars as pl
 from pipelines.commands import UsageError
 from pipelines.runs import load_runs
 from pipelines.tables import console, plain_table
+from recsys.data.events import reason
 from recsys.errors import DataError, RunError
 from recsys.run import Run
 
@@ -25,11 +27,16 @@ def recommend(args: argparse.Namespace) -> int:
         raise UsageError("recsys recommend: --input and --output go together")
     if args.k < 1:
         raise UsageError(f"recsys recommend: --k is {args.k}; at least 1 item is recommended")
+    if args.output is not None:
+        refuse_output(args.output)
     (run,) = load_runs([args.run], args.runs)
     if args.input is not None:
         write(for_file(run, args.input, args.k), args.output)
         return 0
-    found = run.recommend(users=[args.user], k=args.k) if args.user is not None else run.recommend([args.history.split(",")], args.k)
+    if args.user is not None:
+        found = run.recommend(users=[args.user], k=args.k)
+    else:
+        found = run.recommend([[item.strip() for item in args.history.split(",") if item.strip()]], args.k)
     console().print(_table(found))
     return 0
 
@@ -38,21 +45,45 @@ def for_file(run: Run, path: Path, k: int) -> pl.DataFrame:
     """Recommendations for each row of a Parquet file: for its column ``user``, or for the lists in its column ``history``.
 
     Raises:
-        DataError: the file cannot be read or has neither column.
+        DataError: the file cannot be read, has neither column, or holds something else than ids in it.
     """
+    if not path.is_file():
+        raise DataError(f"--input {path} is no file; give a Parquet file with the column user or history")
     try:
         table = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"--input {path} cannot be read as Parquet: {' '.join(str(error).split())}") from None
+        raise DataError(f"--input {path} cannot be read as Parquet: {reason(error)}") from None
     held = [name for name in ("user", "history") if name in table.columns]
     if len(held) != 1:
         columns = ", ".join(table.columns) or "none"
         raise DataError(f"--input {path} has the columns {columns}; it needs one of user (ids) and history (lists of item ids)")
+    dtype = table.schema[held[0]]
+    kind = dtype.inner if held == ["history"] and isinstance(dtype, pl.List) else dtype
+    if not table.is_empty() and not (isinstance(kind, pl.DataType) and (kind.is_integer() or kind == pl.String)):
+        wanted = "lists of item ids" if held == ["history"] else "user ids"
+        raise DataError(f"--input {path}: {held[0]} is {dtype}, not {wanted}; ids are integers or texts")
     if held == ["user"]:
+        if missing := table["user"].null_count():
+            raise DataError(f"--input {path}: user has no value in {missing:,} rows; drop them first")
         return run.recommend(users=table["user"].unique(maintain_order=True).to_list(), k=k)
-    if not isinstance(table.schema["history"], pl.List):
-        raise DataError(f"--input {path}: history is {table.schema['history']}, not lists of item ids")
+    if not isinstance(dtype, pl.List):
+        raise DataError(f"--input {path}: history is {dtype}, not lists of item ids")
     return run.recommend(table["history"].fill_null([]).to_list(), k)
+
+
+def refuse_output(path: Path) -> None:
+    """Refuse a file that cannot be written, before long work.
+
+    Raises:
+        RunError: it is a folder, or its folder is not there or cannot be written.
+    """
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise RunError(f"--output {path} is a folder; give the name of a Parquet file")
+    if not folder.is_dir():
+        raise RunError(f"--output {path}: there is no folder {folder}; make it first, or choose another place")
+    if not os.access(folder, os.W_OK):
+        raise RunError(f"--output {path}: the folder {folder} cannot be written; choose another place")
 
 
 def write(found: pl.DataFrame, path: Path) -> None:
@@ -64,7 +95,7 @@ def write(found: pl.DataFrame, path: Path) -> None:
     try:
         found.write_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise RunError(f"--output {path} cannot be written: {' '.join(str(error).split())}") from None
+        raise RunError(f"--output {path} cannot be written: {reason(error)}") from None
     console().print(f"{len(found):,} rows in {path}", soft_wrap=True)
 
 

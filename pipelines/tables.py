@@ -24,9 +24,9 @@ def plain_table(title: str, *columns: str) -> Table:
     return table
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
     """Four digits after the point for shares, fewer for larger numbers."""
-    if not math.isfinite(value):
+    if value is None or not math.isfinite(value):
         return "-"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
 

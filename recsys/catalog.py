@@ -5,6 +5,8 @@ Shapes: U owners, N items, P distinct (owner, item) pairs, R rows, K candidates 
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,15 +31,33 @@ class Catalog:
         self.fingerprint = log.fingerprint
         items = log.items.to(self.device).long()
         self.counts = torch.bincount(items, minlength=self.num_items)
-        self._key = torch.unique(log.owners.to(self.device) * self.num_items + items)  # sorted, each pair once
+        self._log = log
+
+    @cached_property
+    def _key(self) -> Tensor:
+        """int64 [P]: the distinct pairs as owner * N + item, ascending. Made on first use: not every part asks who has seen what."""
+        found: Tensor = torch.unique(self._log.owners.to(self.device) * self.num_items + self._log.items.to(self.device))
+        return found
+
+    @cached_property
+    def items(self) -> Tensor:
+        return self._key % self.num_items
+
+    @cached_property
+    def size(self) -> Tensor:
+        return torch.bincount(self._key // self.num_items, minlength=self.num_owners)
+
+    @cached_property
+    def ptr(self) -> Tensor:
+        return F.pad(self.size.cumsum(0), (1, 0))
+
+    @cached_property
+    def _below(self) -> Tensor:
+        """int64 [P]: how many unseen items lie below each seen one: the k-th seen item of an owner (k from 0) has `item - k`. Made
+        ascending over all owners by an offset, so that one searchsorted finds the r-th unseen item of any owner."""
         owner = self._key // self.num_items
-        self.items = self._key % self.num_items
-        self.size = torch.bincount(owner, minlength=self.num_owners)
-        self.ptr = F.pad(self.size.cumsum(0), (1, 0))
-        # The k-th seen item of an owner (k from 0) has `item - k` unseen items below it: ascending, and made ascending over
-        # all owners by an offset, so that one searchsorted finds the r-th unseen item of any owner.
         rank = torch.arange(len(self._key), device=self.device) - self.ptr[owner]
-        self._below = owner * (self.num_items + 1) + self.items - rank
+        return owner * (self.num_items + 1) + self.items - rank
 
     def seen(self, owner: Tensor, items: Tensor) -> Tensor:
         """Whether training has the pair. owner [R], items [1, K] or [R, K]; bool [R, K]."""

@@ -17,6 +17,7 @@ GIVER = {
     "predefined": "data",
     "positives": "examples",
     "labels": "examples",
+    "pairs": "examples",
     "sequence": "examples",
     "lengths": "examples",
     "history": "examples",
@@ -24,7 +25,6 @@ GIVER = {
     "log_prob": "batches",
     "vectors": "model",
     "negatives": "sampler",
-    "alone": "sampler",
     "log_count": "sampler",
 }
 

@@ -31,7 +31,7 @@ def facts(folder: Path | str = ".") -> dict[str, Any]:
         "cpu": cpu_model(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads() if torch is not None else None,
-        "gpu": torch.cuda.get_device_name() if torch is not None and torch.cuda.is_initialized() else None,
+        "gpu": torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None,
     }
 
 

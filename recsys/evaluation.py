@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from recsys import files
 from recsys.data.log import Holdout, OwnerKind
 from recsys.errors import ConfigError
 from recsys.metrics.base import AnyMetric, ListMetric, Metric, Ranking, metric
@@ -96,10 +96,8 @@ class Evaluated:
     facts: dict[str, Any] = field(repr=False)
 
     def write(self, path: Path) -> None:
-        """Writes ``per_query`` as Parquet (a temporary file renamed when complete)."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        self.per_query.write_parquet(temporary)
-        temporary.replace(path)
+        """Writes ``per_query`` as Parquet, whole or not at all."""
+        files.replace(path, self.per_query.write_parquet)
 
 
 def evaluate(

@@ -34,7 +34,8 @@ class Experiment:
         batches: default: shuffled, 2048 examples a batch.
         fit: the training plan.
         evaluation: how every number is obtained.
-        seed: of every random choice: split, initial weights, batches, draws, dropout.
+        seed: of every random choice in training: initial weights, batches, draws, dropout.
+        split_seed: of the splitter's random choices, apart from ``seed``, so that several seeds can be compared on one split.
 
     Raises:
         ConfigError: parts of the wrong kind, or parts given to a closed form.
@@ -52,12 +53,13 @@ class Experiment:
         fit: Fit | None = None,
         evaluation: Evaluation | None = None,
         seed: int = 0,
+        split_seed: int = 0,
     ) -> None:
         trained = isinstance(model, Model)
         if trained:
             sampler, loss, batches = sampler or Unseen(), loss or BPR(), batches or Shuffled()
         self.data, self.split, self.model, self.sampler, self.loss, self.batches = data, split, model, sampler, loss, batches
-        self.fit, self.evaluation, self.seed = fit or Fit(), evaluation or Evaluation(), seed
+        self.fit, self.evaluation, self.seed, self.split_seed = fit or Fit(), evaluation or Evaluation(), seed, split_seed
         kinds: dict[str, tuple[type, ...]] = {
             "data": (Source,),
             "split": (Splitter,),
@@ -68,6 +70,7 @@ class Experiment:
             "fit": (Fit,),
             "evaluation": (Evaluation,),
             "seed": (int,),
+            "split_seed": (int,),
         }
         for name, allowed in kinds.items():
             value = getattr(self, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,17 @@ def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    replace(path, lambda stream: stream.write((json.dumps(value, indent=1) + "\n").encode()))
+    """Plain data as JSON; nan and infinite numbers, which JSON does not know, are written as null."""
+    replace(path, lambda stream: stream.write((json.dumps(finite(value), indent=1, allow_nan=False) + "\n").encode()))
+
+
+def finite(value: Any) -> Any:
+    """The same data with None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_tensors(path: Path, value: Any) -> None:

@@ -52,6 +52,9 @@ class Fit:
         for name, value in (("epochs", epochs), ("validate_every", validate_every), ("patience", patience)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; it is at least 1")
+        for name, part, kind in (("optimizer", optimizer, Optimizer), ("schedule", schedule, Schedule), ("penalty", penalty, Penalty)):
+            if part is not None and not isinstance(part, kind):
+                raise ValueError(f"{name} is {part!r}, a {type(part).__name__}; it is a {kind.__name__}, for instance from recsys.{name}s")
         if clip is not None and not clip > 0:
             raise ValueError(f"clip is {clip}; the largest norm of a gradient is above 0")
         if denominator not in ("rows", "weights", "sum"):
@@ -62,6 +65,9 @@ class Fit:
             raise ValueError(f"checkpoint_seconds is {checkpoint_seconds}; it is at least 0 (0: after every step)")
         self.epochs, self.schedule, self.clip, self.penalty = epochs, schedule, clip, penalty
         self.optimizer = optimizer if optimizer is not None else Adam()
+        if penalty is not None and penalty.dense and self.optimizer.sparse:
+            moves = f"{type(penalty).__name__} moves every row, {type(self.optimizer).__name__} the touched ones only"
+            raise ValueError(f"penalty: {moves}; use Adam with it, or the penalty TouchedRows")
         self.denominator: Denominator = denominator
         self.validate_every, self.patience, self.refit = validate_every, patience, refit
         self.device: Device = device

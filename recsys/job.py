@@ -70,13 +70,13 @@ class Job:
     def _prepare(self) -> Prepared:
         self.progress.phase("prepare", 0)
         experiment = self.experiment
-        data = prepare(experiment.data, experiment.split, seed=experiment.seed, cache=self.cache)
+        data = prepare(experiment.data, experiment.split, seed=experiment.split_seed, cache=self.cache)
         before = self.about.get("data")
         if before is not None and before["fingerprint"] != data.fingerprint:
             raise RunError(
                 f"the data have changed since {self.folder.path} was begun; a run goes on with the same data only, start a new one"
             )
-        split = fingerprint({"split": experiment.split, "seed": experiment.seed})
+        split = fingerprint({"split": experiment.split, "seed": experiment.split_seed})
         self.about["data"] = {"fingerprint": data.fingerprint, "split_fingerprint": split, "report": data.report}
         self.folder.write_about(self.about)
         if self.tracker is not None:
@@ -109,7 +109,9 @@ class Job:
     def _test(self, data: Prepared) -> None:
         self.progress.phase("test", 0)
         fold = data.refit if self.experiment.fit.refit else data.select
-        measured = self._measure(read_model(self.folder.path, self.about["spec"]["model"]), fold, "test")
+        measured = self._measure(
+            read_model(self.folder.path, self.about["spec"]["model"], self.experiment.fit.torch_device()), fold, "test"
+        )
         columns = [name for name in measured.summary if name in measured.per_query.columns]
         intervals = {f"test/{name}": interval(measured.per_query[name], seed=self.experiment.seed) for name in columns}
         self.about["intervals"] = {name: [found.low, found.high] for name, found in intervals.items()}
@@ -157,7 +159,8 @@ class Job:
         if self.tracker is not None:
             prefix = "refit" if record["phase"] == "refit" else "train"
             values = {f"{prefix}/loss": record["loss"], f"{prefix}/rows_per_second": record["rows"] / max(record["seconds"], 1e-9)}
-            values |= {name: value for name, value in record.items() if name.startswith("valid/")}
+            # under a name of its own: the last epoch's value must not stand where the selected epoch's is looked for
+            values |= {f"epoch/{name}": value for name, value in record.items() if name.startswith("valid/")}
             self.tracker.metrics({name: value for name, value in values.items() if value == value}, step=record["epoch"])
 
     def _evaluate(self, recommender: Recommender, fold: Fold, part: str) -> Evaluated:
@@ -208,6 +211,8 @@ class Job:
                 f"{path} holds a run of another configuration ({about['fingerprint']}, not {self.experiment.fingerprint()}); "
                 "give its own, or another name"
             )
+        if about["format"] != FORMAT:
+            raise RunError(f"{path} was written by another version (format {about['format']}, this one writes {FORMAT}); start a new run")
         self.about = about
         state = self.folder.progress()
         if about["status"] == "finished" and state is None:
@@ -215,16 +220,26 @@ class Job:
         self.state = state or self.state
         self._started -= self.state["elapsed"]
         self.folder.write_history(self.state["history"])
+        self._note_environment()
         self.about["status"] = "running"
         self.progress.say(f"continuing {path} in phase {self.state['phase']!r} after {self.state['elapsed']:.0f} s")
+
+    def _note_environment(self) -> None:
+        """Weights repeat bit for bit only with the same versions and number of threads: say what has changed, and keep both."""
+        now, before = environment.facts(), self.about["environment"]
+        changed = [name for name in ("threads", "versions", "cpu", "gpu", "git_commit") if now[name] != before[name]]
+        if changed:
+            self.about.setdefault("earlier_environments", []).append(before)
+            self.about["environment"] = now
+            self.progress.say(f"not the same as before: {', '.join(changed)}; the result may differ in the last bits")
 
     def _save(self, learner: Learner | None = None) -> None:
         if learner is not None:
             self.state["learner"] = learner.state()
         self.state["elapsed"] = time.perf_counter() - self._started
+        self.folder.write_about(self.about)  # first: a phase that progress.pt calls done has its results in run.json
         self.folder.write_progress(self.state)
         self.state["learner"] = None
-        self.folder.write_about(self.about)
 
     def _keep_model(self, recommender: Learner | ClosedForm, fold: Fold) -> None:
         model = recommender.model if isinstance(recommender, Learner) else recommender

@@ -75,6 +75,7 @@ class Learner(Trained):
         self._snapshots: dict[int, State] = {}
         self._done = {"epoch": 0, "step": 0, "rows": 0, "loss": 0.0, "seconds": 0.0}  # whole epochs, and the share of the next one
         self._factor, self._reload, self._since_best, self._since_change = 1.0, 0, 0, 0
+        self._saved, self._saving = time.perf_counter(), 0.0  # when the last checkpoint was written, and how long that took
 
     # ------------------------------------------------------------------------------------------------ setting up
     def setup(self, train: Log) -> Learner:
@@ -85,6 +86,8 @@ class Learner(Trained):
             )
         examples = self.step.model.examples()
         examples.load(train)
+        if not len(examples):
+            raise RunError(f"{type(examples).__name__} makes no example of this training log; a sequence needs at least 2 events")
         reseed_global(self.seed, "init")
         self.step.setup(Catalog(train, self.device), examples).to(self.device)
         sparse = self.plan.optimizer.sparse
@@ -108,12 +111,16 @@ class Learner(Trained):
         """Train; yields after every epoch. A learner with a loaded :meth:`state` goes on from it."""
         if not self.is_set_up:
             self.setup(train)
+        elif train.fingerprint != self.step.catalog.fingerprint:
+            raise RunError("this learner was set up for another training log; make a new one")
+        self._saved = time.perf_counter()
         while not self.finished():
             if self._done["step"] == 0:
                 self._begin_epoch()
             epoch = self._run_epoch()
             yield epoch
             self._end_epoch(epoch)
+            self._checkpoint()
 
     def finished(self) -> bool:
         """Whether the last epoch has been run, or patience is at its end."""
@@ -132,11 +139,11 @@ class Learner(Trained):
 
     def _run_epoch(self) -> Epoch:
         done, step = self._done, self.step
-        epoch, started, saved = int(done["epoch"]) + 1, time.perf_counter() - done["seconds"], time.perf_counter()
+        epoch, started = int(done["epoch"]) + 1, time.perf_counter() - done["seconds"]
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * self._factor
         step.train()
-        step.begin_epoch(epoch)
+        step.begin_epoch(epoch, resumed=done["step"] > 0)
         steps = len(step.batches.plan)
         while done["step"] < steps:
             at = int(done["step"])
@@ -145,16 +152,20 @@ class Learner(Trained):
             done["loss"] += value * (1 if self.plan.denominator == "sum" else len(batch))
             done["rows"] += len(batch)
             done["step"] += 1
-            now = time.perf_counter()
             if self.on_step is not None:
                 self.on_step(epoch, at + 1, steps, done["loss"] / max(done["rows"], 1), int(done["rows"]))
-            if self.on_checkpoint is not None and now - saved >= self.plan.checkpoint_seconds:
-                done["seconds"] = now - started
-                self.on_checkpoint()
-                saved = time.perf_counter()
+            done["seconds"] = time.perf_counter() - started
+            self._checkpoint()
         seconds = time.perf_counter() - started
         due = self.replay is None and (epoch % self.plan.validate_every == 0 or epoch == self.epochs())
         return Epoch(epoch, done["loss"] / max(done["rows"], 1), seconds, int(done["rows"]), validate=due)
+
+    def _checkpoint(self) -> None:
+        begun, wait = time.perf_counter(), self.plan.checkpoint_seconds
+        if self.on_checkpoint is not None and begun - self._saved >= (wait and max(wait, 20 * self._saving)):  # at most 5 % of the time
+            self.on_checkpoint()
+            self._saved = time.perf_counter()
+            self._saving = self._saved - begun
 
     def _one_step(self, batch: Batch, epoch: int, at: int) -> float:
         reseed_global(self.seed, "step", epoch, at, device=self.device)  # dropout takes no generator
@@ -199,9 +210,9 @@ class Learner(Trained):
             decision = self.plan.schedule.decide(epoch.epoch, self._factor, self._since_change)
             if decision.factor != self._factor:
                 self._factor, self._since_change = decision.factor, 0
-                if decision.reload_best and self.best["epoch"] not in (0, epoch.epoch):
-                    self._reload = int(self.best["epoch"])
-                    self._load_weights(self.best["weights"])
+            if decision.reload_best and self.best["epoch"] not in (0, epoch.epoch):
+                self._reload = int(self.best["epoch"])
+                self._load_weights(self.best["weights"])
 
     def _dump(self) -> dict[str, Tensor]:
         scored = self.step.scored

@@ -69,6 +69,8 @@ def spec(value: Any) -> Any:
     """A plain JSON description of a configured object: ``{"class_path": ..., "init_args": {...}}``, nested; scalars as they are."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):  # a number of NumPy or torch
+        return spec(value.item())
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, list | tuple | nn.ModuleList):

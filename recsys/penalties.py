@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from recsys.part import Part
@@ -10,7 +12,9 @@ from recsys.step import Scored
 
 
 class Penalty(Part):
-    """``forward(model, scored) -> scalar``. ``weight``: its factor."""
+    """``forward(model, scored) -> scalar``. ``weight``: its factor. ``dense`` (class attribute): every row of a table gets a gradient."""
+
+    dense: ClassVar[bool] = False
 
     def __init__(self, *, weight: float = 1e-4) -> None:
         super().__init__()
@@ -24,6 +28,8 @@ class Penalty(Part):
 
 class FullTable(Penalty):
     """weight / 2 times the squared norm of every embedding table, all rows, at every step (SimpleX, Rel-MF, NBPO)."""
+
+    dense = True
 
     def forward(self, model: nn.Module, scored: Scored) -> Tensor:
         norms = [m.weight.square().sum() for m in model.modules() if isinstance(m, nn.Embedding)]

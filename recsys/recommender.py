@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -65,10 +66,15 @@ class Trained:
     @torch.no_grad()
     def scorer(self, histories: Histories) -> Scorer:
         """The model's scorer for queries, in evaluation mode."""
+        with self._evaluating():
+            return self.model.queries(histories)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         training = self.model.training
         self.model.eval()
         try:
-            return self.model.queries(histories)
+            yield
         finally:
             self.model.train(training)
 
@@ -81,7 +87,8 @@ class Trained:
     @torch.no_grad()
     def scores(self, histories: Histories) -> Tensor:
         """[Q, N]: the score of every item for every query."""
-        return self.scorer(histories)(None)
+        with self._evaluating():
+            return self.model.queries(histories)(None)
 
 
 class ClosedForm(Part):

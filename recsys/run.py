@@ -79,7 +79,7 @@ class Run:
     @cached_property
     def history(self) -> pl.DataFrame:
         """One row an epoch: phase, epoch, loss, rows, seconds and validation metrics."""
-        return pl.read_ndjson(self.folder / "history.jsonl")
+        return pl.read_ndjson(self.folder / "history.jsonl", infer_schema_length=None)
 
     @cached_property
     def items(self) -> pl.Series:
@@ -189,8 +189,8 @@ def read_train(folder: Path) -> Log:
     return Log(**_read(folder)["train"])
 
 
-def read_model(folder: Path, described: dict[str, Any]) -> Recommender:
-    """The recommender of a run; ``described``: the spec of its model.
+def read_model(folder: Path, described: dict[str, Any], device: torch.device | str = "cpu") -> Recommender:
+    """The recommender of a run, on ``device``; ``described``: the spec of its model.
 
     Raises:
         RunError: there is no model, or its class cannot be imported any more.
@@ -205,10 +205,10 @@ def read_model(folder: Path, described: dict[str, Any]) -> Recommender:
         for name, value in stored["state"].items():
             owner, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(owner), leaf, value)
-        return model
+        return model.to(device)
     model.setup(Catalog(Log(**stored["train"])))
     model.load_state_dict(stored["state"])
-    return Trained(model)
+    return Trained(model.to(device))
 
 
 def _read(folder: Path) -> dict[str, Any]:

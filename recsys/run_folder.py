@@ -46,6 +46,8 @@ class RunFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise RunError(f"another process is at work in {self.path}; wait for it, or choose another name with --name") from None
+            for left in self.path.glob(".*.[0-9]*"):  # what a process killed while it wrote has left
+                left.unlink()
             yield
 
     def about(self) -> dict[str, Any] | None:
@@ -73,12 +75,12 @@ class RunFolder:
 
     def write_history(self, records: list[dict[str, Any]]) -> None:
         """Write all epochs so far."""
-        text = "".join(json.dumps(record) + "\n" for record in records)
+        text = "".join(json.dumps(files.finite(record)) + "\n" for record in records)
         files.replace(self.path / HISTORY, lambda stream: stream.write(text.encode()))
 
     def append_history(self, record: dict[str, Any]) -> None:
         with open(self.path / HISTORY, "a") as stream:
-            stream.write(json.dumps(record) + "\n")
+            stream.write(json.dumps(files.finite(record)) + "\n")
 
 
 def find(runs: Path, fingerprint: str) -> list[Path]:

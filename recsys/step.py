@@ -138,10 +138,10 @@ class Step(nn.Module):
             part.setup(catalog)
         return self
 
-    def begin_epoch(self, epoch: int) -> None:
+    def begin_epoch(self, epoch: int, *, resumed: bool = False) -> None:
         """Plan the epoch's batches, and let samplers refresh what they keep."""
         for name, part in [("batches", self.batches), *self.sampler.named_modules(prefix="sampler")]:
-            if isinstance(part, Part):
+            if isinstance(part, Part) and (part is self.batches or not resumed):  # a sampler's state came with the checkpoint
                 stream = generator(self.seed, "epoch", name, epoch)
                 part.begin_epoch(EpochView(self.model, self.examples, self.catalog, epoch, stream))
 

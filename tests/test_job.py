@@ -176,6 +176,24 @@ def test_recommend_says_what_is_wrong(tmp_path: Path, cache: Path):
         run.recommend([["i0"]], k=0)
 
 
+def test_the_history_of_a_closed_form_is_readable_and_selection_survives_a_kill(tmp_path: Path, cache: Path):
+    run = run_of(tmp_path / "popular", cache, model=Popular())
+    assert run.history["loss"].to_list() == [None, None] and run.about["selection"]["epoch"] == 1
+
+    experiment = interrupted.experiment()
+    kept = RunFolder.write_progress
+
+    def killed_after_writing(folder: RunFolder, state: dict[str, Any]) -> None:
+        kept(folder, state)
+        if state["phase"] == "refit":
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(RunFolder, "write_progress", killed_after_writing)
+        experiment.run(tmp_path / "run", cache=cache)
+    assert "selection" in experiment.run(tmp_path / "run", resume=True, cache=cache).about
+
+
 def test_without_refit_the_model_of_the_best_epoch_is_tested(tmp_path: Path, cache: Path):
     run = run_of(tmp_path / "run", cache, fit=Fit(epochs=4, refit=False, device="cpu"))
     assert {line["phase"] for line in run.history.to_dicts()} == {"select"}

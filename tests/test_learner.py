@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,8 +18,9 @@ from recsys.data.log import Log
 from recsys.learner import Learner
 from recsys.losses import BPR, Softmax
 from recsys.models import MF
-from recsys.optimizers import SGD, Adam
+from recsys.optimizers import SGD, Adam, LazyAdam
 from recsys.part import build, fingerprint, spec
+from recsys.penalties import FullTable
 from recsys.sampling import Mix, Popularity, TopK, Uniform, Unseen
 from recsys.schedules import PlateauDecay, StepDecay
 from recsys.scorer import DotScorer
@@ -162,6 +165,66 @@ def test_nan_validation_and_logs_too_small_are_refused():
         learner().setup(Log(torch.zeros(1, dtype=torch.int32), torch.tensor([0, 1]), 1))
 
 
+def test_checkpoints_are_written_by_the_clock_also_between_short_epochs(monkeypatch: pytest.MonkeyPatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr("recsys.learner.time.perf_counter", lambda: next(clock) / 10)
+    made, saved = learner(Fit(epochs=12, patience=None, checkpoint_seconds=2.0, device="cpu"), batches=Shuffled(size=10_000)), []
+    made.on_checkpoint = lambda: saved.append(made.trace[-1]["epoch"])
+    train(made, [0.1] * 12)
+    assert len(saved) >= 2 and saved[-1] > saved[0]
+
+
+def test_a_sampler_refreshed_from_the_model_is_resumed_with_what_it_had():
+    class FrozenNorms(Unseen):
+        """Keeps the norms of the item vectors as they were when the epoch began, and draws candidates by them."""
+
+        def setup(self, catalog: Any) -> None:
+            self.register_buffer("norms", torch.ones(catalog.num_items))
+
+        def begin_epoch(self, view: Any) -> None:
+            self.norms = view.model.item.weight.detach().norm(dim=1)
+
+        def forward(self, view: Any) -> Any:
+            return TopK.refine(TopK(self, k=1), replace(view, score=FixedScores(self.norms)), super().forward(view))
+
+    class FixedScores:
+        def __init__(self, values: Tensor) -> None:
+            self.values = values
+
+        def __call__(self, pool: Any) -> Tensor:
+            return self.values[pool.ids()]
+
+    def made() -> Learner:
+        return learner(Fit(epochs=3, patience=None, checkpoint_seconds=0, device="cpu"), sampler=FrozenNorms(4), model=MF(dim=8))
+
+    whole = made()
+    states: list[Any] = []
+    whole.on_checkpoint = lambda: states.append(copy.deepcopy(whole.state()))
+    train(whole, [0.1] * 3)
+    middle = next(state for state in states if state["done"]["epoch"] == 1 and state["done"]["step"] == 5)
+    resumed = made().setup(worlds.users())
+    resumed.load_state(middle)
+    train(resumed, [0.1] * 3)
+    assert equal(weights(whole), weights(resumed))
+
+
+def test_scores_are_made_in_evaluation_mode():
+    class Noisy(MF):
+        def queries(self, histories: Any) -> Any:
+            score, model = super().queries(histories), self
+
+            class Late:
+                def __call__(self, pool: Any) -> Tensor:
+                    return nn.functional.dropout(score(pool), 0.5, model.training)
+
+            return Late()
+
+    made = learner(model=Noisy(dim=4))
+    train(made, [0.1] * 6)
+    asked = worlds.histories(worlds.users())
+    assert torch.equal(made.scores(asked), made.scores(asked)) and made.vectors(asked) is None
+
+
 def test_specs_round_trip_and_tell_configurations_apart():
     part = TopK(Mix({"a": Uniform(3), "b": Popularity(4, power=1.0)}), k=2)
     described = spec(part)
@@ -173,6 +236,7 @@ def test_specs_round_trip_and_tell_configurations_apart():
         "exclude": "positive",
     }
     assert spec(build(described)) == described and fingerprint(build(described)) == fingerprint(part)
+    assert spec(MF(dim=np.int64(8))) == spec(MF(dim=8)) != spec(MF(dim=np.int64(9)))
     assert fingerprint(TopK(Mix({"a": Uniform(3), "b": Popularity(4, power=0.9)}), k=2)) != fingerprint(part)
 
     class Forgetful(Uniform):
@@ -192,6 +256,8 @@ def test_specs_round_trip_and_tell_configurations_apart():
         ({"denominator": "mean"}, "denominator is 'mean'; allowed are"),
         ({"device": "tpu"}, "device is 'tpu'; allowed are"),
         ({"checkpoint_seconds": -1}, "checkpoint_seconds is -1"),
+        ({"optimizer": "adam"}, "optimizer is 'adam', a str; it is a Optimizer, for instance from recsys.optimizers"),
+        ({"penalty": FullTable(), "optimizer": LazyAdam()}, "FullTable moves every row, LazyAdam the touched ones only; use Adam"),
     ],
 )
 def test_wrong_values_of_the_plan_are_refused(wrong: dict[str, Any], said: str):

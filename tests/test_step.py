@@ -70,6 +70,15 @@ def test_logq_corrected_sampled_softmax_tends_to_the_full_one_in_value_and_gradi
     assert float(few) != float(value)
 
 
+def test_a_mixture_counts_an_item_only_where_a_part_can_draw_it():
+    """Unseen cannot draw what the owner has seen, Uniform can: the mixture's softmax is the full one all the same."""
+    step = worlds.step_of(Mix({"unseen": Unseen(8192), "uniform": Uniform(8192)}), Softmax(logq=True), batches=Shuffled(size=64))
+    value = rows_of(step).mean().detach()
+    batch = worlds.first_batch(step)
+    full = F.cross_entropy(step.model.user(batch.owner) @ step.model.item.weight.T, batch.target).detach()
+    assert abs(float(value - full)) < 0.005 * float(full)
+
+
 def test_logq_of_in_batch_negatives_tends_to_the_softmax_over_all_targets():
     step = worlds.step_of(InBatch(), Softmax(logq=True), batches=ByUser(size=4000, positives=1))
     value = rows_of(step).mean().detach()
@@ -195,6 +204,14 @@ def test_the_suites_refuse_what_breaks_a_promise():
         check_sampler(Forgetful(3, exclude="nothing"))
     with pytest.raises(AssertionError, match="log_count is wrong"):
         check_sampler(Miscounting(3))
+
+    class Lying(Uniform):
+        def forward(self, view: View) -> Draw:
+            draw = super().forward(view)
+            return draw if draw.log_count is None else replace(draw, log_count=torch.zeros_like(draw.log_count))
+
+    with pytest.raises(AssertionError, match="the log_count of its draw is not that of its ids"):
+        check_sampler(Lying(3))
     with pytest.raises(AssertionError, match="valid candidate though it is excluded"):
         check_sampler(Careless(9, per="batch", exclude="seen"))
     with pytest.raises(AssertionError, match="not valid"):

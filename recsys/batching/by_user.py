@@ -26,7 +26,7 @@ class ByUser(Batches):
         self.positives = positives
 
     def needs(self) -> dict[str, str]:
-        return {"user": "it draws users", "positives": "it draws a user's own items"}
+        return {"user": "it draws users", "positives": "it draws a user's own items", "pairs": "it draws rows, and an example must be one"}
 
     def gives(self, have: set[str]) -> set[str]:
         return {"log_prob", "groups"}

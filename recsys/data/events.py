@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import get_args
 
 import polars as pl
@@ -162,7 +163,7 @@ def _check_values(column: pl.Series, origin: str) -> None:
         bad, allowed = ~column.cast(pl.String).is_in(PARTS.categories.to_list()), "parts are 'train', 'valid' and 'test'"
     if bad is not None and bad.any():
         first = int(bad.arg_max() or 0)
-        shown = column.slice(first, 1).cast(pl.String).item() if name == "time" else repr(column[first])  # no Python date beyond 9999
+        shown = _moment(column, first) if name == "time" else repr(column[first])
         others = "" if bad.sum() == 1 else f", as in {int(bad.sum()):,} rows"
         raise DataError(f"{origin}: {_where(bad, name)} is {shown}{others}; {allowed}")
 
@@ -184,6 +185,13 @@ def _cast(frame: pl.DataFrame, origin: str) -> pl.DataFrame:
 
 def _where(bad: pl.Series, name: str) -> str:
     return f"column {name!r}, row {int(bad.arg_max() or 0)} (counting from 0)"
+
+
+def _moment(times: pl.Series, row: int) -> str:
+    """A time for a message; Python has no dates before year 1 or after 9999."""
+    microseconds = int(times.slice(row, 1).dt.timestamp("us").item())
+    year = 1970 + microseconds // 31_556_952_000_000
+    return str(datetime(1970, 1, 1) + timedelta(microseconds=microseconds)) if 1 < year < 9999 else f"in the year {year}"
 
 
 def reason(error: Exception) -> str:

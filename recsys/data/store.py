@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -40,18 +41,26 @@ def save(folder: Path, prepared: Prepared) -> None:
             "files": {},
         }
         for name, tensor in tensors.items():
-            (made / f"{name}.bin").write_bytes(tensor.contiguous().numpy().tobytes())
+            _write(made / f"{name}.bin", tensor.contiguous().numpy().tobytes())
             about["tensors"][name] = [str(tensor.dtype).removeprefix("torch."), len(tensor)]
         for name, frame in frames.items():
-            frame.write_ipc(made / f"{name}.arrow", compression="uncompressed")
+            _write(made / f"{name}.arrow", frame.write_ipc(None, compression="uncompressed").getvalue())
         about["logs"] = {name: [f.train.num_items, f.train.owner_kind, list(f.holdouts)] for name, f in _folds(prepared).items()}
         about["files"] = {path.name: path.stat().st_size for path in sorted(made.iterdir())}
-        (made / "prepared.json").write_text(json.dumps(about, indent=1))
+        _write(made / "prepared.json", json.dumps(about, indent=1).encode())
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Through to the disk: after a power cut a file of the right size would otherwise hold zeros."""
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def load(folder: Path) -> Prepared | None:
@@ -116,6 +125,8 @@ def _flatten(prepared: Prepared) -> tuple[dict[str, Tensor], dict[str, pl.DataFr
 def _fold(name: str, kept: list[Any], tensors: dict[str, Tensor], frames: dict[str, pl.DataFrame]) -> Fold:
     num_items, owner_kind, parts = kept
     weight = tensors.get(f"{name}.train.weight")
+    for at in ("train", *parts):
+        _check_offsets(tensors[f"{name}.{at}.offsets"], len(tensors[f"{name}.{at}.items"]))
     log = Log(tensors[f"{name}.train.items"], tensors[f"{name}.train.offsets"], num_items, owner_kind, weight)
     holdouts = {}
     for part in parts:
@@ -125,6 +136,12 @@ def _fold(name: str, kept: list[Any], tensors: dict[str, Tensor], frames: dict[s
             histories, tensors[f"{at}.items"], tensors[f"{at}.offsets"], tensors[f"{at}.unknown"], frames[f"{at}.query"]
         )
     return Fold(log, holdouts, frames[f"{name}.items"]["id"], frames[f"{name}.owners"]["id"])
+
+
+def _check_offsets(offsets: Tensor, rows: int) -> None:
+    """Raises ValueError for offsets that do not span the rows in ascending order."""
+    if int(offsets[0]) != 0 or int(offsets[-1]) != rows or bool((offsets.diff() < 0).any()):
+        raise ValueError("offsets are damaged")
 
 
 def _mapped(path: Path, dtype: str, length: int) -> Tensor:

@@ -13,7 +13,7 @@ class Pairs(Examples):
     """Every training event is an example of one row. Repeated events are repeated rows. The model reads ``inputs["user"]`` [R]."""
 
     def gives(self, have: set[str]) -> set[str]:
-        return {"positives"}
+        return {"positives", "pairs"}
 
     def load(self, log: Log) -> None:
         self._buffer("owner", log.owners.clone())

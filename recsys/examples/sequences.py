@@ -35,7 +35,10 @@ class NextItem(Examples):
         self._buffer("example", example)
         self._buffer("owner", kept[example])
         within = torch.arange(len(example)) - self.first[example]
-        self._buffer("target", self.items[self.start[example] + within + 1])
+        event = self.start[example] + within + 1
+        self._buffer("target", self.items[event])
+        self.weight: Tensor | None
+        self.register_buffer("weight", None if log.weight is None else log.weight[event], persistent=False)
 
     start: Tensor
     size: Tensor
@@ -57,4 +60,6 @@ class NextItem(Examples):
         padded = self.items[(self.start[ids][:, None] + at).clamp(max=len(self.items) - 1)] * real
         row = (self.first[ids][:, None] + at)[real]
         inputs = {"items": padded, "at": real.flatten().nonzero()[:, 0]}
-        return Batch(self.target[row], self.owner[row], group, row, len(ids), inputs, context=padded[real], context_group=group)
+        weight = None if self.weight is None else self.weight[row]
+        context = {"context": padded[real], "context_group": group}
+        return Batch(self.target[row], self.owner[row], group, row, len(ids), inputs, weight=weight, **context)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recsys.optimizers.optimizer import Group, Optimizer
+from recsys.errors import ConfigError
+from recsys.optimizers.optimizer import Group, Optimizer, check_share
 
 
 class LazyAdam(Optimizer):
@@ -36,10 +37,16 @@ class LazyAdam(Optimizer):
             raise ValueError(f"kernel is {kernel!r}; allowed are 'auto', 'numba' and 'torch'")
         if any(group.weight_decay is not None for group in (groups or {}).values()):
             raise ValueError("groups: LazyAdam has no weight_decay, it would have to move untouched rows; use the penalty TouchedRows")
+        check_share("beta1", beta1)
+        check_share("beta2", beta2)
         self.beta1, self.beta2, self.eps, self.kernel = beta1, beta2, eps, kernel
 
     def torch_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         on_cpu = all(p.device.type == "cpu" for group in groups for p in group["params"])
+        if self.kernel == "numba" and not on_cpu:
+            raise ConfigError(
+                "fit.optimizer.kernel is 'numba', which runs on the CPU only, and the model is on a GPU; use 'auto' or 'torch'"
+            )
         kernel = self.kernel if self.kernel != "auto" else "numba" if on_cpu else "torch"
         return RowAdam(groups, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps, kernel=kernel)
 
@@ -51,9 +58,9 @@ class RowAdam(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
         self._rows: Callable[..., None] = _torch_rows
         if kernel == "numba":
-            from recsys.optimizers.row_kernel import adam_rows
+            from recsys.optimizers.row_kernel import RowUpdate
 
-            self._rows = adam_rows
+            self._rows = RowUpdate()
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]

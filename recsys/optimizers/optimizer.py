@@ -13,10 +13,23 @@ from recsys.errors import ConfigError
 from recsys.part import Part
 
 
+def check_rates(lr: float, weight_decay: float) -> None:
+    if not lr > 0:
+        raise ValueError(f"lr is {lr}; a learning rate is above 0")
+    if weight_decay < 0:
+        raise ValueError(f"weight_decay is {weight_decay}; it is at least 0")
+
+
+def check_share(name: str, value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} is {value}; it is at least 0 and below 1")
+
+
 class Group:
     """What differs for the parameters of a group: learning rate ``lr``, ``weight_decay``; None: as for the rest."""
 
     def __init__(self, *, lr: float | None = None, weight_decay: float | None = None) -> None:
+        check_rates(1.0 if lr is None else lr, weight_decay or 0.0)
         self.lr, self.weight_decay = lr, weight_decay
 
     def options(self) -> dict[str, float]:
@@ -35,10 +48,7 @@ class Optimizer(Part):
 
     def __init__(self, *, lr: float, weight_decay: float, groups: dict[str, Group] | None) -> None:
         super().__init__()
-        if not lr > 0:
-            raise ValueError(f"lr is {lr}; a learning rate is above 0")
-        if weight_decay < 0:
-            raise ValueError(f"weight_decay is {weight_decay}; it is at least 0")
+        check_rates(lr, weight_decay)
         self.lr, self.weight_decay, self.groups = lr, weight_decay, groups
 
     def make(self, parameters: Iterable[tuple[str, nn.Parameter]]) -> torch.optim.Optimizer:
@@ -81,6 +91,8 @@ class Adam(Optimizer):
         groups: dict[str, Group] | None = None,
     ) -> None:
         super().__init__(lr=lr, weight_decay=weight_decay, groups=groups)
+        check_share("beta1", beta1)
+        check_share("beta2", beta2)
         self.beta1, self.beta2, self.eps = beta1, beta2, eps
 
     def torch_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -103,6 +115,7 @@ class SGD(Optimizer):
         self, *, lr: float = 0.1, momentum: float = 0.0, weight_decay: float = 0.0, groups: dict[str, Group] | None = None
     ) -> None:
         super().__init__(lr=lr, weight_decay=weight_decay, groups=groups)
+        check_share("momentum", momentum)
         self.momentum = momentum
 
     def torch_optimizer(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

@@ -37,16 +37,18 @@ def _update(rows, values, p, m, v, slot, rate, beta1, beta2, scale, eps):  # typ
                 p[r, d] -= rate * mean / (np.sqrt(square) * scale + eps)
 
 
-_slots: dict[int, np.ndarray] = {}  # scratch space by table length, shared by all optimisers of the process
-
-
-def adam_rows(
-    p: Tensor, grad: Tensor, m: Tensor, v: Tensor, rate: float, beta1: float, beta2: float, scale: float, eps: float
-) -> None:
+class RowUpdate:
     """One Adam update of the rows of ``p`` [N, D] that a sparse gradient names. The gradient's values are used as scratch space."""
-    rows, values = grad._indices()[0], grad._values().contiguous()
-    slot = _slots.get(len(p))
-    if slot is None:
-        slot = _slots[len(p)] = np.full(len(p), -1, dtype=np.int32)
-    numbers = (np.float32(x) for x in (rate, beta1, beta2, scale, eps))
-    _update(rows.numpy(), values.numpy(), p.detach().numpy(), m.numpy(), v.numpy(), slot, *numbers)
+
+    def __init__(self) -> None:
+        self._slots: dict[int, np.ndarray] = {}  # scratch space by table length
+
+    def __call__(
+        self, p: Tensor, grad: Tensor, m: Tensor, v: Tensor, rate: float, beta1: float, beta2: float, scale: float, eps: float
+    ) -> None:
+        rows, values = grad._indices()[0], grad._values().contiguous()
+        slot = self._slots.get(len(p))
+        if slot is None:
+            slot = self._slots[len(p)] = np.full(len(p), -1, dtype=np.int32)
+        numbers = (np.float32(x) for x in (rate, beta1, beta2, scale, eps))
+        _update(rows.numpy(), values.numpy(), p.detach().numpy(), m.numpy(), v.numpy(), slot, *numbers)

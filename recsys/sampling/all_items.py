@@ -11,7 +11,7 @@ from recsys.step import View
 class All(Proposal):
     """The whole catalogue for every row, each item once: no sampling. With Softmax this is the full cross entropy.
 
-    Memory is R x N scores; the gradient of the item table is dense.
+    Memory is R x N scores, and every row of the item table gets a gradient.
     """
 
     def propose(self, view: View) -> tuple[Pool, Tensor | None]:

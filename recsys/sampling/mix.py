@@ -3,6 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from recsys.errors import ConfigError
 from recsys.pool import Draw
 from recsys.sampling.sampler import Proposal, Sampler
 from recsys.step import View
@@ -29,6 +30,11 @@ class Mix(Sampler):
     def forward(self, view: View) -> Draw:
         rows = len(view.batch)
         draws = [part(view) for part in self._samplers()]
+        for part, draw in zip(self._samplers(), draws, strict=True):
+            if draw.rows is not None or draw.weight is not None or draw.share is not None:
+                raise ConfigError(
+                    f"Mix: {type(part).__name__} keeps rows or weighs candidates, which a mixture would lose; put it around the Mix"
+                )
         valid, count = None, None
         if any(draw.valid is not None for draw in draws):
             masks = [view.score.positive().new_ones(1, d.width, dtype=torch.bool) if d.valid is None else d.valid for d in draws]

@@ -29,7 +29,8 @@ class Popularity(Proposal):
     cumulative: Tensor
 
     def setup(self, catalog: Catalog) -> None:
-        weight = torch.where(catalog.counts > 0, catalog.counts.double() ** self.power, 0.0)
+        counts = catalog.counts.cpu().double()  # on the CPU, where a cumulative sum is the same every time
+        weight = torch.where(counts > 0, counts**self.power, 0.0)
         self.register_buffer("probability", weight / weight.sum(), persistent=False)
         self.register_buffer("cumulative", self.probability.cumsum(0), persistent=False)
 

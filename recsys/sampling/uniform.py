@@ -39,4 +39,5 @@ class Uniform(Proposal):
 
     def log_count(self, view: View, ids: Tensor) -> Tensor:
         count = math.log(self.num) - math.log(view.catalog.num_items - self._skips_target)
-        return torch.full((1, ids.shape[1]), count, device=ids.device)
+        found = torch.full((1, ids.shape[1]), count, device=ids.device)
+        return torch.where(ids == view.batch.target[:, None], -math.inf, found) if self._skips_target else found

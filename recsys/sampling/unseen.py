@@ -38,4 +38,5 @@ class Unseen(Proposal):
 
     def log_count(self, view: View, ids: Tensor) -> Tensor:
         free = view.catalog.unseen_count(view.batch.owner).clamp(min=1)
-        return (math.log(self.num) - free.float().log())[:, None].expand(-1, ids.shape[1])
+        count = (math.log(self.num) - free.float().log())[:, None].expand(-1, ids.shape[1])
+        return count.masked_fill(view.catalog.seen(view.batch.owner, ids), -math.inf)

@@ -134,9 +134,18 @@ def _counted(step: Step) -> None:
             rows = len(batch)
             ids = draw.ids().expand(rows, -1)
             observed += torch.bincount(ids.flatten(), minlength=items) / rows
-            expected += _expected(step, draw, batch, at)
-        log_count = draw.log_count
-        expect(log_count is not None, sampler, "promises log_count and gives none when asked")
+            promised = _expected(step, batch, at)
+            expected += promised.mean(0)
+        if draw.log_count is None:
+            raise AssertionError(f"{type(sampler).__qualname__}: promises log_count and gives none when asked")
+        if draw.rows is None:
+            valid = torch.ones_like(ids, dtype=torch.bool) if draw.valid is None else draw.valid.expand_as(ids)
+            gap = (draw.log_count.double().expand_as(ids).exp() - promised.gather(1, ids)).abs()
+            expect(
+                (gap[valid] < 1e-3 * promised.gather(1, ids)[valid] + 1e-6).all(),
+                sampler,
+                "the log_count of its draw is not that of its ids",
+            )
     ratio = float(observed.sum() / expected.sum())
     expect(abs(ratio - 1) < 0.06, sampler, f"log_count is wrong: {ratio:.2f} times as many candidates are drawn as exp(log_count) says")
     gap = (observed - expected).square() / expected.clamp(min=1.0)
@@ -145,26 +154,13 @@ def _counted(step: Step) -> None:
     expect(worst < 5.5, sampler, f"log_count is wrong: observed counts are up to {worst:.1f} standard errors from exp(log_count)")
 
 
-def _expected(step: Step, draw: Draw, batch: Batch, at: int) -> torch.Tensor:
-    """[N]: mean over rows of the expected count of each item, by asking for the whole catalogue."""
+def _expected(step: Step, batch: Batch, at: int) -> torch.Tensor:
+    """[R, N]: the expected count of each item, by asking for the whole catalogue."""
     view = worlds.view_of(step, batch, at)
     everything = torch.arange(step.catalog.num_items)[None]
     parts = [step.sampler] if isinstance(step.sampler, Proposal) else [p for p in step.sampler.modules() if isinstance(p, Proposal)]
-    total = torch.zeros(step.catalog.num_items, dtype=torch.double)
-    for part in parts:
-        counts = part.log_count(view, everything).double().exp().expand(len(batch), -1)
-        total += _possible(part, step, batch, counts).mean(0)
-    return total
-
-
-def _possible(part: Proposal, step: Step, batch: Batch, counts: torch.Tensor) -> torch.Tensor:
-    """Counts are promised for items that the draw can give; one that leaves out the excluded items by itself gives none of them."""
-    if part.to_mask() == part.exclude:
-        return counts
-    out = torch.arange(step.catalog.num_items)[None] == batch.target[:, None]
-    if part.exclude == "seen":
-        out = out | step.catalog.seen(batch.owner, torch.arange(step.catalog.num_items)[None])
-    return counts.masked_fill(out, 0.0)
+    counts = [part.log_count(view, everything).double().exp().expand(len(batch), -1) for part in parts]
+    return torch.stack(counts).sum(0)
 
 
 def _device(step: Step) -> None:
