@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from pipelines.commands import COMMANDS, ROLES, Command, UsageError
+from pipelines.commands import COMMANDS, ROLES, Command, UsageError, in_columns
 
 
 class Terminated(KeyboardInterrupt):
@@ -182,15 +182,13 @@ def _close(given: str, allowed: Sequence[str], rest: str = "") -> str:
 
 def _overview(group: str = "") -> str:
     rows = [(name, command.help) for name, command in COMMANDS.items() if name.startswith(group)]
-    width = max(len(name) for name, _ in rows)
-    lines = [f"  {name:<{width}}  {text}" for name, text in rows]
     return "\n".join(
         [
             f"usage: recsys {group or 'COMMAND'} ...",
             "",
             "Experiments with recommenders in which data, model, sampler and loss are free axes.",
             "",
-            *lines,
+            *in_columns(rows),
             "",
             "recsys COMMAND --help says what a command takes.",
         ]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,14 +15,19 @@ ROLES = ("data", "split", "model", "sampler", "loss", "batches", "fit", "evaluat
 
 OVERRIDES = """\
 Any option of the config can be given here, by its dotted path:
-  --model.dim=32                     one option (the value is YAML: 3, 1e-3, true, null, '[recall@10]')
-  --sampler=Uniform --sampler.num=4  another class, from its defaults; the order does not matter
+  --model.dim=32                     one option; the value is YAML
+  --evaluation.metrics='[recall@10]' a list
+  --sampler=Uniform --sampler.num=4  another class, from its defaults
   --sampler.base.num=16              an option of a part inside a part
   --sampler='{TopK: {k: 8, base: {Uniform: {num: 64}}}}'   a whole part
-Options of the classes:
+  --sampler=my_file.MySampler        a class of your own, in my_file.py here
+Help on the classes:
   --model.help                       which models there are
   --model.help=MF                    what MF takes
-The parts: """ + ", ".join(ROLES)
+The parts of an experiment:
+  """ + ", ".join(ROLES)
+
+CONFIG_EXAMPLE = "configs/movielens-small/mf-bpr.yaml"
 
 
 class UsageError(Exception):
@@ -29,6 +37,13 @@ class UsageError(Exception):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def in_columns(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Names and what they mean, in lines that fit the terminal."""
+    indent = max((len(name) for name, _ in rows), default=0) + 4
+    width = max(shutil.get_terminal_size().columns - 1, indent + 30)
+    return ["\n".join(textwrap.wrap(f"  {name:<{indent - 4}}  {text}", width, subsequent_indent=" " * indent)) for name, text in rows]
 
 
 Argument = tuple[tuple[str, ...], dict[str, Any]]
@@ -48,12 +63,13 @@ class Command:
     runs: str
     arguments: list[Argument] = field(default_factory=list)
     overrides: bool = False
+    example: str = ""
 
     def parser(self) -> argparse.ArgumentParser:
         parser = _Parser(
             prog=f"recsys {self.name}",
             description=self.help,
-            epilog=OVERRIDES if self.overrides else None,
+            epilog="\n\n".join([f"example:\n  {self.example}"] * bool(self.example) + [OVERRIDES] * self.overrides),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -95,6 +111,7 @@ COMMANDS: dict[str, Command] = {
                 _JSON,
             ],
             overrides=True,
+            example=f"recsys train {CONFIG_EXAMPLE} --name first --model.dim=32",
         ),
         Command(
             "evaluate",
@@ -106,6 +123,7 @@ COMMANDS: dict[str, Command] = {
                 _RUNS,
                 _JSON,
             ],
+            example="recsys evaluate first --metrics recall@50 ndcg@50",
         ),
         Command(
             "recommend",
@@ -120,6 +138,7 @@ COMMANDS: dict[str, Command] = {
                 argument("--k", type=int, default=20, help="how many items (default: 20)"),
                 _RUNS,
             ],
+            example="recsys recommend first --user 7 --k 10",
         ),
         Command(
             "compare",
@@ -131,6 +150,7 @@ COMMANDS: dict[str, Command] = {
                 _RUNS,
                 _JSON,
             ],
+            example="recsys compare first second third --metrics recall@20",
         ),
         Command(
             "config",
@@ -138,14 +158,23 @@ COMMANDS: dict[str, Command] = {
             "pipelines.train:show_config",
             [_CONFIG],
             overrides=True,
+            example=f"recsys config {CONFIG_EXAMPLE} --loss=Softmax",
         ),
-        Command("data describe", "read a data set and print what is in it", "pipelines.data:describe", [_SOURCE, _JSON], overrides=True),
+        Command(
+            "data describe",
+            "read a data set and print what is in it",
+            "pipelines.data:describe",
+            [_SOURCE, _JSON],
+            overrides=True,
+            example="recsys data describe Table --data.path=shop.csv --data.user=customer --data.item=product",
+        ),
         Command(
             "data download",
             "fetch a named data set from its publisher into the cache",
             "pipelines.data:download",
             [_SOURCE],
             overrides=True,
+            example="recsys data download MovieLens",
         ),
     )
 }

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pipelines.classes import listing, suggestion
 from pipelines.runs import load_runs
-from pipelines.tables import console, duration, plain_table, with_interval, with_p
+from pipelines.tables import console, difference, duration, p_value, plain_table, with_interval
 from recsys.errors import RunError
 from recsys.files import finite
 from recsys.run import Run
@@ -41,7 +41,7 @@ def compare(args: argparse.Namespace) -> int:
     rows = compared(runs, args.metrics)
     console().print(comparison_table(runs, rows))
     for line in notes(runs, rows):
-        console().print(line, soft_wrap=True)
+        console().print(line, markup=False)
     if args.json:
         print(json.dumps(finite({"baseline": runs[0].id, "level": LEVEL, "rows": [asdict(row) for row in rows]})))
     return 0
@@ -59,11 +59,11 @@ def compared(runs: Sequence[Run], metrics: Sequence[str] | None = None) -> list[
     found = []
     for name in chosen:
         columns = [shared[f"{name}/{at}"].to_numpy() for at in range(len(runs))]
-        differences = [paired_difference(column, columns[0], LEVEL) for column in columns[1:]]
-        adjusted = holm([d.p for d in differences])
+        gaps = [paired_difference(column, columns[0], LEVEL) for column in columns[1:]]
+        adjusted = holm([gap.p for gap in gaps])
         found.append(Compared(runs[0].id, name, interval(columns[0], LEVEL), None, None))
-        for run, column, difference, p in zip(runs[1:], columns[1:], differences, adjusted, strict=True):
-            found.append(Compared(run.id, name, interval(column, LEVEL), difference, p))
+        for run, column, gap, p in zip(runs[1:], columns[1:], gaps, adjusted, strict=True):
+            found.append(Compared(run.id, name, interval(column, LEVEL), gap, p))
     return found
 
 
@@ -135,27 +135,32 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def comparison_table(runs: Sequence[Run], rows: Sequence[Compared]) -> Table:
-    """The runs as rows; for each metric its value and its difference to the first run."""
-    names = list(dict.fromkeys(row.metric for row in rows))
-    columns = [column for name in names for column in (name, "against the first")]
-    table = plain_table("", "run", *columns, "time")
-    for at, run in enumerate(runs):
-        cells = []
-        for name in names:
-            row = [r for r in rows if r.metric == name][at]
-            cells += [with_interval(row.mean), with_p(row.difference, row.p) if row.difference and row.p is not None else "baseline"]
-        table.add_row(run.id, *cells, duration(run.seconds))
+def comparison_table(runs: Sequence[Run], rows: Sequence[Compared], labels: Sequence[str] = ()) -> Table:
+    """For each metric the runs as rows: mean, difference to the first, p, time. ``labels`` stand for their names."""
+    labels = labels or [run.id for run in runs]
+    table = plain_table("", "run", "mean", "against " + (labels[0] if len(labels[0]) <= 10 else "the first"), "p", "time")
+    for name in dict.fromkeys(row.metric for row in rows):
+        table.add_row(f"[bold]{name}[/bold]")
+        for label, run, row in zip(labels, runs, (r for r in rows if r.metric == name), strict=True):
+            against = ("baseline", "") if row.difference is None or row.p is None else (difference(row.difference), p_value(row.p))
+            table.add_row(label, with_interval(row.mean), *against, duration(run.seconds))
+        table.add_section()
     return table
 
 
-def notes(runs: Sequence[Run], rows: Sequence[Compared]) -> list[str]:
+def notes(runs: Sequence[Run], rows: Sequence[Compared], labels: Sequence[str] = ()) -> list[str]:
     """What the table means, in words."""
+    label = dict(zip((run.id for run in runs), labels or [run.id for run in runs], strict=True))
     corrected = f", corrected for {len(runs) - 1} comparisons (Holm)" if len(runs) > 2 else ""
     lines = [
-        f"{rows[0].mean.queries:,} shared test queries. Below each value: its 95 % interval (bootstrap over queries). "
+        f"{rows[0].mean.queries:,} shared test queries. Below each number: its 95 % interval (bootstrap over queries). "
         f"p: paired permutation test{corrected}. What another seed would change is in neither."
     ]
-    same = [r for r in rows if r.p is not None and r.p >= 1 - LEVEL]
-    lines += [f"Not distinguishable in {r.metric}: {r.run} and {runs[0].id}." for r in same]
+    same: dict[str, list[str]] = {}
+    for row in rows:
+        if row.p is not None and row.p >= 1 - LEVEL:
+            same.setdefault(label[row.run], []).append(row.metric)
+    if same:
+        each = "; ".join(f"{name} ({listing(metrics)})" for name, metrics in same.items())
+        lines.append(f"Not distinguishable from {label[runs[0].id]}: {each}.")
     return lines

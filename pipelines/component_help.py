@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.classes import Option, candidates, find, options, role_names, see_current_folder
+from pipelines.classes import Option, a_role, candidates, find, options, role_names, see_current_folder
+from pipelines.commands import in_columns
 from pipelines.config import option_at
 from pipelines.typed import default_of, roles, word
 from recsys.part import class_path
@@ -28,9 +29,8 @@ def component_help(tree: Mapping[str, Any], key: str, name: str = "", root: type
     short = candidates(among)
     if len(short) == 1:
         return class_help(next(iter(short.values())), key)
-    width = max(map(len, short), default=0)
-    lines = [f"  {label:<{width}}  {summary(cls)}" for label, cls in short.items()]
-    own = f"  or the import path of a {role_names(among)} of your own (my_module.MyClass, found from the current folder)"
+    lines = in_columns([(label, summary(cls)) for label, cls in short.items()])
+    own = f"  or the import path of {a_role(among)} of your own: my_file.MyClass, in my_file.py here"
     return "\n".join([f"--{key}=CLASS ({role_names(among)})", *lines, own, f"--{key}.help=CLASS says what a class takes."])
 
 
@@ -43,7 +43,7 @@ def class_help(cls: type, key: str) -> str:
 
 def summary(cls: type) -> str:
     """The first sentence of a class's docstring."""
-    return inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".:")
+    return inspect.cleandoc(cls.__doc__ or "").partition("\n\n")[0].replace("\n", " ").split(". ")[0].rstrip(".:").replace("``", "")
 
 
 def _line(option: Option) -> str:

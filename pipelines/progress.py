@@ -23,6 +23,20 @@ def progress_for(stream: TextIO, metric: str) -> Lines | Bar:
     return Bar(stream, metric) if stream.isatty() else Lines(stream, metric)
 
 
+PHASES = {
+    "prepare": "reading and splitting the data",
+    "select": "training, to choose the epoch on validation",
+    "refit": "training anew on train + validation",
+    "test": "ranking all items for each test query",
+}
+
+
+def headline(name: str, epochs: int) -> str:
+    """What a phase is for."""
+    most = f", at most {epochs} epochs" if epochs > 1 else ""
+    return f"{name}: {PHASES[name]}{most}" if name in PHASES else f"{name}{most}"
+
+
 class Clock:
     """Where a phase stands, from the calls of a run: rows a second in this epoch and seconds left in this phase."""
 
@@ -63,19 +77,19 @@ class Clock:
             return math.nan
         return (self.now() - self.first[1]) / (self.share - self.first[0]) * (1 - self.share)
 
-    def line(self) -> str:
-        """One line: phase, epoch, loss, metric, rows a second, time left."""
+    def line(self, short: bool = False) -> str:
+        """One line: phase, epoch, loss, metric, rows a second, time left; ``short`` for beside a bar on 80 columns."""
         parts = [self.name]
         if self.current and self.epochs:
-            parts.append(f"epoch {self.current}/{self.epochs}")
+            parts.append(f"{'' if short else 'epoch '}{self.current}/{self.epochs}")
         if math.isfinite(self.loss):
             parts.append(f"loss {self.loss:.4f}")
         if self.metric:
-            parts.append(self.metric)
-        if math.isfinite(self.rows_per_second):
-            parts.append(f"{self.rows_per_second:,.0f} rows/s")
+            parts.append(self.metric.removeprefix("valid/") if short else self.metric)
+        if math.isfinite(speed := self.rows_per_second):
+            parts.append(f"{speed / 1000:,.0f}k rows/s" if short and speed >= 10_000 else f"{speed:,.0f} rows/s")
         if math.isfinite(left := self.left()) and self.share < 1:
-            parts.append(f"at most {duration(left)} left")
+            parts.append(f"{'' if short else 'at most '}{duration(left)} left")
         return "  ".join(parts)
 
 
@@ -91,7 +105,7 @@ class Lines(AbstractContextManager["Lines"]):
 
     def phase(self, name: str, epochs: int) -> None:
         self.clock.begin(name, epochs)
-        self.say(f"{name}: at most {epochs} epochs" if epochs > 1 else name)
+        self.say(headline(name, epochs))
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rows: int) -> None:
         self.clock.step(epoch, step, steps, loss, rows)
@@ -113,8 +127,10 @@ class Bar(AbstractContextManager["Bar"]):
 
     def __init__(self, stream: TextIO, metric: str, now: Callable[[], float] = time.monotonic) -> None:
         self.clock, self.now, self.drawn = Clock(metric, now), now, 0.0
+        console = Console(file=stream, highlight=False)
+        self.short = console.width < 120
         words = TextColumn("{task.description}", markup=False)
-        self.bar = Progress(BarColumn(bar_width=20), words, console=Console(file=stream, highlight=False))
+        self.bar = Progress(BarColumn(bar_width=10 if self.short else 20), words, console=console, transient=True)
         self.task: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -128,7 +144,7 @@ class Bar(AbstractContextManager["Bar"]):
         self.clock.begin(name, epochs)
         if self.task is not None:
             self.bar.remove_task(self.task)
-        self.task = self.bar.add_task(name, total=1.0 if epochs else None)
+        self.task = self.bar.add_task(headline(name, epochs), total=1.0 if epochs else None)
 
     def step(self, epoch: int, step: int, steps: int, loss: float, rows: int) -> None:
         self.clock.step(epoch, step, steps, loss, rows)
@@ -146,4 +162,4 @@ class Bar(AbstractContextManager["Bar"]):
     def _draw(self) -> None:
         self.drawn = self.now()
         if self.task is not None:
-            self.bar.update(self.task, completed=self.clock.share, description=self.clock.line())
+            self.bar.update(self.task, completed=self.clock.share, description=self.clock.line(self.short))

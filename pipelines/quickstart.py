@@ -7,14 +7,18 @@ import importlib.util
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.compare import compared, comparison_table, notes
+from pipelines.commands import CONFIG_EXAMPLE
+from pipelines.compare import LEVEL, choose_metrics, compared, comparison_table, holm, notes
 from pipelines.runs import CONFIG
 from pipelines.tables import console
 from pipelines.train import run_in
+from recsys.data import prepare
 from recsys.data.sources import Simulated
 from recsys.experiment import Experiment
+from recsys.files import finite
 from recsys.fit import Fit
 from recsys.models import MF, Popular
 from recsys.optimizers import Adam
@@ -22,8 +26,14 @@ from recsys.run import Run
 from recsys.run_folder import new_folder, writable
 from recsys.sampling import TopK, Uniform
 from recsys.splitting import GlobalTime
+from recsys.statistics import Difference
 
 GROUP = "quickstart"
+DONE_BY = {
+    "popular": "the same, most clicked items for everybody",
+    "mf-uniform": "matrix factorisation, learning from items drawn at random as negatives",
+    "mf-topk": "matrix factorisation, learning from the hardest of 8 items drawn",
+}
 
 
 def experiments() -> dict[str, Experiment]:
@@ -43,32 +53,67 @@ def quickstart(args: argparse.Namespace) -> int:
     if tracking == "file":
         print("recsys: note: MLflow is not installed, so the runs are recorded in their folders only", file=sys.stderr)
     writable(args.runs)
-    runs = [one(name, experiment, args.runs, tracking) for name, experiment in experiments().items()]
+    three = experiments()
+    for experiment in three.values():  # before the runs, whose times shall compare
+        prepare(experiment.data, experiment.split, seed=experiment.split_seed)
+    done = {name: one(name, experiment, args.runs, tracking) for name, experiment in three.items()}
+    names, runs = list(done), list(done.values())
     rows = compared(runs)
     out = console()
-    out.print(comparison_table(runs, rows))
-    for line in notes(runs, rows):
-        out.print(line, soft_wrap=True)
-    for line in next_steps(runs, tracking):
-        out.print(line, soft_wrap=True, markup=False)
+    out.print(comparison_table(runs, rows, names))
+    for line in [*notes(runs, rows, names), "", *explanation(done)]:
+        out.print(line, markup=False)
+    out.print("", *next_steps(runs, tracking), sep="\n", soft_wrap=True, markup=False)
     if args.json:
-        print(json.dumps({"runs": [{"run": run.id, "metrics": run.metrics, "seconds": round(run.seconds, 3)} for run in runs]}))
+        print(json.dumps(finite({"runs": [{"run": run.id, "metrics": run.metrics, "seconds": round(run.seconds, 3)} for run in runs]})))
     return 0
 
 
 def one(name: str, experiment: Experiment, runs: Path, tracking: str) -> Run:
     """Run one experiment in a new folder."""
-    print(f"{name}:", file=sys.stderr)
+    print(f"{name}: {DONE_BY.get(name, type(experiment.model).__name__)}", file=sys.stderr)
     folder = new_folder(runs, f"{GROUP}-{name}", experiment.fingerprint())
     return run_in(folder, experiment, group=GROUP, tracking=tracking)
 
 
+def explanation(done: Mapping[str, Run]) -> list[str]:
+    """What was compared, and what the numbers say about the best, in a few sentences."""
+    facts = next(iter(done.values())).about["data"]["report"]
+    name = choose_metrics(list(done.values()), None)[-1]
+    best, *others = sorted(done, key=lambda each: -done[each].metrics[f"test/{name}"])
+    gaps = [paired(done[best], done[other], name) for other in others]
+    p = holm([gap.p for gap in gaps])
+    sure = [other for other, corrected in zip(others, p, strict=True) if corrected < 1 - LEVEL]
+    unsure = [other for other in others if other not in sure]
+    verdict = [f"its lead over {' and '.join(sure)} is more than chance among test users explains (p < 0.05)"] if sure else []
+    verdict += [f"it cannot be told from {' and '.join(unsure)} with this many test users"] if unsure else []
+    return [
+        f"What was compared: {len(done)} recommenders learnt from the same simulated shop log ({facts['events']:,} clicks of "
+        f"{facts['owners']:,} users on {facts['items']:,} items), and each was asked what the users click later. Recall is the share of "
+        "those clicks that is in the list; ndcg counts a hit near the top of the list for more.",
+        f"What the table says: {best} has the best {name}; {', and '.join(verdict)}. Other seeds or other data may order them otherwise.",
+    ]
+
+
+def paired(best: Run, other: Run, name: str) -> Difference:
+    """The difference of two runs in a metric, query by query."""
+    (row,) = [row for row in compared([other, best], [name]) if row.difference is not None]
+    assert row.difference is not None
+    return row.difference
+
+
 def next_steps(runs: list[Run], tracking: str) -> list[str]:
     """Commands to go on with."""
-    last = runs[-1].folder
-    lines = [f"Another sampler or loss:  recsys train {last / CONFIG} --sampler=Popularity --loss=Softmax"]
+    last = runs[-1]
+    lines = [
+        "Next:",
+        f"  what it recommends:       recsys recommend {last.folder} --user {last.owners[0]}",
+        f"  another sampler or loss:  recsys train {last.folder / CONFIG} --sampler=Popularity --loss=Softmax",
+    ]
+    if Path(CONFIG_EXAMPLE).is_file():
+        lines.append(f"  on real data:             recsys train {CONFIG_EXAMPLE}")
     if tracking == "mlflow":
-        lines.insert(0, f"All curves and numbers:   {ui_command()}")
+        lines.insert(1, f"  all curves and numbers:   {ui_command()}")
     return lines
 
 

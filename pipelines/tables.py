@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -18,7 +19,7 @@ def console() -> Console:
 
 def plain_table(title: str, *columns: str) -> Table:
     """An empty table, the first column for names and the others for numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for at, name in enumerate(columns):
         table.add_column(name, justify="left" if at == 0 else "right", overflow="fold")
     return table
@@ -36,10 +37,14 @@ def with_interval(found: Interval) -> str:
     return f"{number(found.mean)}\n{number(found.low)} to {number(found.high)}"
 
 
-def with_p(found: Difference, p: float) -> str:
-    """``+0.0120  p=0.001`` and, below it, ``+0.0093 to +0.0148``."""
-    shown = "p<0.001" if p < 0.001 else f"p={p:.3f}"
-    return f"{found.mean:+.4f}  {shown}\n{found.low:+.4f} to {found.high:+.4f}"
+def difference(found: Difference) -> str:
+    """``+0.0120`` and, below it, ``+0.0093 to +0.0148``."""
+    return f"{found.mean:+.4f}\n{found.low:+.4f} to {found.high:+.4f}"
+
+
+def p_value(p: float) -> str:
+    """``<0.001`` or ``0.031``."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def duration(seconds: float) -> str:

@@ -130,5 +130,6 @@ def report(run: Run) -> None:
     out = console()
     out.print(table)
     out.print("Intervals: bootstrap over test queries. What another seed would change is not in them.")
-    out.print(f"{run.folder}: {CONFIG} (resolved), test.parquet (each query), history.jsonl (each epoch)", soft_wrap=True)
-    out.print(f"next: recsys recommend {run.folder} --user ID; recsys compare {run.folder} ANOTHER_RUN", soft_wrap=True)
+    out.print(f"In {run.folder}: {CONFIG} (resolved), test.parquet (each query), history.jsonl (each epoch), model.pt", markup=False)
+    who = "--user ID" if run.about["data"]["report"]["owner"] == "user" else "--history A,B,C"
+    out.print("Next:", f"recsys recommend {run.folder} {who}", f"recsys compare {run.folder} ANOTHER_RUN", sep="\n  ", soft_wrap=True)

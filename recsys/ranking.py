@@ -31,6 +31,9 @@ CHUNK = 64
 TILE = 1 << 22
 """Scores of a matrix product at a time on a CPU (16 MB: read again while in a shared cache)."""
 
+TOGETHER = 4096
+"""Queries whose vectors are asked for at once, so that what a model computes for all queries alike is done once for so many."""
+
 FLOATS = 1 << 25
 """Scores in memory at once (128 MB of float32): larger tiles for an accelerator, and smaller blocks for a very large catalogue."""
 
@@ -90,12 +93,14 @@ def blocks(
         recommender.eval()
     screen = _Screen(recommender, mask_seen, candidates)
     try:
-        at = 0
-        while at < len(histories):
-            part = histories.take(slice(at, at + min(block, screen.rows())))
-            at += len(part)
-            with torch.no_grad():
-                yield _padded(screen.answer(part, k), k)
+        for asked in histories.blocks(max(block, TOGETHER)):
+            query = screen.vectors(asked)
+            at = 0
+            while at < len(asked):
+                rows = slice(at, at + (min(block, screen.rows()) if query is None else block))
+                found = screen.answer(asked.take(rows), None if query is None else query[rows], k)
+                at = rows.stop
+                yield _padded(found, k)
     finally:
         if isinstance(recommender, nn.Module):
             recommender.train(training)
@@ -123,17 +128,26 @@ class _Screen:
         self.expected = None if candidates is None else len(candidates)
         self.num_items = self.expected or 0  # 0: not known before the first block
 
-    def answer(self, histories: Histories, k: int) -> Ranked:
+    @torch.no_grad()
+    def vectors(self, histories: Histories) -> Tensor | None:
+        """[Q, D], where the model gives vectors."""
         found = self.recommender.vectors(histories)
         if found is None:
-            scores = self._given(histories)
-            return _first(scores, min(k, self.num_items), self)
+            return None
         query, items = found
         self._learn(query, items, len(histories))
+        return query
+
+    @torch.no_grad()
+    def answer(self, histories: Histories, query: Tensor | None, k: int) -> Ranked:
+        """The lists of a block of queries; ``query`` [Q, D]: their vectors, if the model gives some."""
+        if query is None:
+            scores = self._given(histories)
+            return _first(scores, min(k, self.num_items), self)
         return self._screened(query, histories, min(k, self.num_items))
 
     def rows(self) -> int:
-        """How many queries a block may have; few in the first if the size of the catalogue is not known yet."""
+        """How many queries may be scored whole at a time; few in the first block if the size of the catalogue is not known yet."""
         return max(1, FLOATS // (self.num_items or 1 << 21))
 
     def _screened(self, query: Tensor, histories: Histories, k: int) -> Ranked:

@@ -5,7 +5,7 @@ Shapes: R rows, K candidates, G groups, D width, N items.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -44,10 +44,14 @@ class DotScorer:
     target: Tensor
     bias: Tensor | None = None
     sparse: bool = False
+    _fetched: dict[tuple[int, bool], tuple[Tensor, Tensor]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def items(self, ids: Tensor) -> Tensor:
-        """Vectors of items: ids [...] -> [..., D]."""
-        return F.embedding(ids, self.table, sparse=self.sparse)
+        """Vectors of items: ids [...] -> [..., D]. The same tensor of ids is looked up once (a loss and a penalty both ask)."""
+        key = (id(ids), torch.is_grad_enabled())
+        if key not in self._fetched:
+            self._fetched[key] = ids, F.embedding(ids, self.table, sparse=self.sparse)  # ids are kept, so that their id() stays theirs
+        return self._fetched[key][1]
 
     def positive(self) -> Tensor:
         return self._with_bias((self.query * self.items(self.target)).sum(1), self.target)

@@ -275,17 +275,30 @@ def test_other_precisions_of_vectors(dtype: torch.dtype) -> None:
     np.testing.assert_array_equal(found.items.numpy(), brute(dot(model.query[:, None], model.items[None]).numpy(), 10))
 
 
-def test_memory_is_bounded_by_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_bounded_whatever_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole rows of scores are asked for few queries at a time; vectors for many, and no more than a tile of their products is kept."""
     monkeypatch.setattr(ranking, "FLOATS", 1000)
+    monkeypatch.setattr(ranking, "TILE", 1024)
+    monkeypatch.setattr(ranking, "TOGETHER", 8)
     torch.manual_seed(1)
-    model = Vectors(torch.randn(20, 4), torch.randn(300, 4))
-    asked: list[int] = []
-    answer = model.vectors
-    model.vectors = lambda h: (asked.append(len(h)), answer(h))[1]  # type: ignore[method-assign]
-    found = rank(model, queries(20), 5, mask_seen=False, candidates=torch.ones(300, dtype=torch.bool))
-    assert max(asked) == 3 and sum(asked) == 20
+    vectors = Vectors(torch.randn(20, 4), torch.randn(300, 4))
+    given = Given(dot(vectors.query[:, None], vectors.items[None]))
+    calls: dict[str, list[int]] = {"vectors": [], "scores": []}
+    for model, name in ((vectors, "vectors"), (given, "scores")):
+        answer = getattr(model, name)
+        monkeypatch.setattr(model, name, lambda h, name=name, answer=answer: (calls[name].append(len(h)), answer(h))[1])
+    largest: list[int] = []
+    product = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda a, b, out: (largest.append(out.numel()), product(a, b, out=out))[1])
+    found = [
+        rank(model, queries(20), 5, mask_seen=False, candidates=torch.ones(300, dtype=torch.bool), block=5) for model in (vectors, given)
+    ]
+    assert max(calls["scores"]) == 3 and sum(calls["scores"]) == 20
+    assert max(calls["vectors"]) == 8 and sum(calls["vectors"]) == 20
+    assert max(largest) <= 1024
     monkeypatch.undo()
-    assert torch.equal(found.items, rank(Vectors(model.query, model.items), queries(20), 5, mask_seen=False).items)
+    assert torch.equal(found[0].items, found[1].items)
+    assert torch.equal(found[0].items, rank(vectors, queries(20), 5, mask_seen=False).items)
 
 
 def test_dot_is_exact_where_float64_is() -> None:

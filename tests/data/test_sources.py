@@ -27,7 +27,7 @@ from recsys.data.sources import (
 )
 from recsys.errors import ConfigError, DataError
 from recsys.part import build, class_path, spec
-from recsys.splitting import LastN, Predefined
+from recsys.splitting import LastN, Predefined, UserFraction
 
 ROWS = "who,what,when,stars\na,1,10,5\nb,2,20,3\na,3,30,4\n"
 
@@ -85,16 +85,51 @@ def test_formats_give_the_same_events(csv: Path, tmp_path: Path) -> None:
     [
         ("absent.csv", None, {}, "no file at .*absent.csv; check the path"),
         ("empty.csv", "", {}, "empty.csv is empty; give a file with a header"),
-        ("header.csv", "who,what\n", {}, "there are no events"),
+        ("header.csv", "who,what\n", {}, "header.csv has a header and nothing else: there are no events"),
+        ("blank.csv", "\n\n", {}, "blank.csv is empty; give a file with a header"),
         ("a.csv", ROWS, {"item": "What"}, r"no column 'What' \(named for item\) among .* \(did you mean 'what'\?\)"),
         ("a.csv", ROWS, {"time": "when"}, "time column 'when' holds numbers; say their unit with time_unit=s, ms, us or ns"),
         ("a.csv", "who,what\na,1\nb,\n", {}, r"column 'item', row 1 \(counting from 0\) has no value"),
         ("a.csv", "who,what\n1.5,1\n", {}, "column 'user' is Float64; ids through floats"),
-        ("a.csv", ROWS.replace("10", "x"), {"time": "when"}, "cannot be read as events"),
+        (
+            "a.csv",
+            ROWS.replace("10", "x"),
+            {"time": "when"},
+            "cannot be read as events: .*; times that are texts are written like 2026-01-31",
+        ),
+        (
+            "a.csv",
+            ROWS.replace(",", ";"),
+            {},
+            "a.csv has a single column 'who;what;when;stars'; if the separator is ';', say separator=';'",
+        ),
+        ("a.csv", ROWS + "c,4,40,1,9,9\n", {}, "more columns than the header: mend the line"),
+        (
+            "a.csv",
+            "who,what\n" + "a,1\n" * 11_000 + "a,x\n",
+            {},
+            "could not parse `x`.*looks? like numbers and a later one does not: mend that row",
+        ),
+        ("a.csv", "PAR1" + ROWS, {}, "a.csv is a Parquet file, as its first bytes say; rename it to .parquet"),
+        ("a.csv", "a\0b", {}, "a.csv is not text: it holds zero bytes"),
+        ("a.csv", ROWS, {"item": "product"}, "no column 'product' .*; say which one it is with item="),
+        ("a.csv", ROWS, {"weight": "stars", "min_weight": 9}, "there are no events .* any filter such as min_weight"),
+        (
+            "a.csv",
+            ROWS.replace("10", "1600000000000"),
+            {"time": "when", "time_unit": "s"},
+            "row 0 .* is in the year 52671; times lie between",
+        ),
+        (
+            "a.csv",
+            ROWS.replace("10", "9" * 18),
+            {"time": "when", "time_unit": "s"},
+            "is in the year 294247; times lie between 1970 and 2200",
+        ),
         ("a.csv", "who,what,what\na,1,2\n", {}, "a.csv has several columns named 'what'; rename all but one"),
         ("a.json", "{}", {}, "ends in '.json'; Table reads .csv"),
         ("a.txt", ROWS, {}, "say how its columns are separated"),
-        ("a.parquet", ROWS, {}, "a.parquet cannot be read as .parquet"),
+        ("a.parquet", ROWS, {}, "a.parquet is not a Parquet file, as its first bytes say; give it the ending of what it is"),
     ],
 )
 def test_bad_files(tmp_path: Path, name: str, text: str | None, mapping: dict[str, str], message: str) -> None:
@@ -120,6 +155,37 @@ def test_bad_files(tmp_path: Path, name: str, text: str | None, mapping: dict[st
 def test_bad_mappings_are_refused_before_reading(knobs: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Table("nowhere.csv", **knobs)
+
+
+def test_other_encodings_folders_and_damaged_files(tmp_path: Path) -> None:
+    (tmp_path / "latin.csv").write_bytes("who,what\nkäse,1\n".encode("latin-1"))
+    (tmp_path / "wide.csv").write_bytes(ROWS.encode("utf-16"))
+    (tmp_path / "folder.csv").mkdir()
+    pl.DataFrame({"who": [1], "what": [1]}).write_parquet(tmp_path / "cut.parquet")
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "cut.parquet").read_bytes()[:-9])
+    for name, message in {
+        "latin.csv": "the text is not UTF-8: convert it",
+        "wide.csv": "is text in UTF-16; save it as UTF-8",
+        "folder.csv": r"folder.csv is a folder; name a file, or a pattern such as .*folder.csv/\*.parquet",
+        "cut.parquet": "cut.parquet cannot be read as .parquet: ",
+    }.items():
+        with pytest.raises(DataError, match=message) as caught:
+            read(Table(tmp_path / name, user="who", item="what"))
+        assert "\n" not in str(caught.value)
+
+
+def test_messages_name_the_file(csv: Path, tmp_path: Path) -> None:
+    csv.write_text("who,what\na,1\nb,\n")
+    with pytest.raises(DataError, match=r"shop.csv: column 'item', row 1 \(counting from 0\) has no value; drop or fill this row first"):
+        prepare(Table(csv, user="who", item="what"), UserFraction(), cache=tmp_path)
+
+
+def test_times_in_the_first_days_of_1970_are_suspicious(caplog: pytest.LogCaptureFixture) -> None:
+    frame = pl.DataFrame({"user": [1, 1], "item": [1, 2], "time": [1_700_000_000, 1_700_000_001]})
+    read(Frame(frame, user="user", time="time", time_unit="s"))
+    assert not caplog.messages
+    read(Frame(frame, user="user", time="time", time_unit="ms"))
+    assert "times run from 1970-01-20 " in caplog.text and "check time_unit" in caplog.text
 
 
 def test_frames_of_pandas_and_polars_are_the_same_data() -> None:

@@ -40,10 +40,12 @@ def test_a_run_against_itself_is_not_distinguishable() -> None:
     a, b = run("a", [1, 2], [0.5, 1.0]), run("b", [1, 2], [0.5, 1.0])
     rows = compared([a, b])
     assert rows[1].p == 1.0 and rows[1].difference is not None and rows[1].difference.mean == 0
-    assert "Not distinguishable in recall@20: b and a." in notes([a, b], rows)
+    assert "Not distinguishable from a: b (recall@20)." in notes([a, b], rows)
     table = comparison_table([a, b], rows)
-    assert [column.header for column in table.columns] == ["run", "recall@20", "against the first", "time"]
-    assert list(table.columns[3].cells) == ["1 min 5 s", "1 min 5 s"]
+    assert [column.header for column in table.columns] == ["run", "mean", "against a", "p", "time"]
+    assert list(table.columns[0].cells) == ["[bold]recall@20[/bold]", "a", "b"]
+    assert list(table.columns[2].cells) == ["", "baseline", "+0.0000\n+0.0000 to +0.0000"]
+    assert list(table.columns[3].cells) == ["", "", "1.000"] and list(table.columns[4].cells) == ["", "1 min 5 s", "1 min 5 s"]
 
 
 def test_metrics_by_default_and_by_name() -> None:

@@ -31,6 +31,9 @@ def test_speed_and_time_left_follow_the_clock() -> None:
     assert clock.share == pytest.approx(0.25)
     assert clock.left() == pytest.approx(7.5)  # 0.2 of the phase took 2 s, 0.75 is left
     assert clock.line() == "select  epoch 1/2  loss 0.5000  100 rows/s  at most 7.5 s left"
+    clock.epoch({"loss": 0.5, "rows": 9_876_543, "seconds": 10.0, "valid/ndcg@20": 0.125})
+    assert clock.line(short=True) == "select  1/2  loss 0.5000  ndcg@20 0.1250  988k rows/s  7.5 s left"
+    assert len(clock.line(short=True)) + len("10 cells and a space") < 90
 
 
 def test_a_run_that_goes_on_counts_only_what_it_saw() -> None:
@@ -56,7 +59,10 @@ def test_lines_come_at_phases_epochs_and_every_ten_seconds() -> None:
         )
         lines.say("done")
     said = stream.getvalue().splitlines()
-    assert said[:2] == ["prepare", "select: at most 3 epochs"]
+    assert said[:2] == [
+        "prepare: reading and splitting the data",
+        "select: training, to choose the epoch on validation, at most 3 epochs",
+    ]
     assert [line.split("  ")[-1] for line in said[2:4]] == ["step 10/30", "step 20/30"]
     assert said[4].startswith("select  epoch 1/3  loss 0.2500  valid/ndcg@20 0.1250  10 rows/s")
     assert said[5:] == ["done"]

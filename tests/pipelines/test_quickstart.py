@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import polars as pl
 import pytest
 
 from pipelines import cli, quickstart
@@ -43,8 +46,28 @@ def test_the_command_trains_compares_and_says_how_to_go_on(
     assert "MLflow is not installed" in err
     for name, experiment in small.items():
         (folder,) = find(Path("runs"), experiment.fingerprint())
-        assert folder.name.startswith(f"quickstart-{name}-") and folder.name in out
-    assert "against the first" in out and "shared test queries" in out and "recsys train runs/quickstart-mf-" in out
+        assert folder.name.startswith(f"quickstart-{name}-") and f"\n {name} " in out
+    assert "against popular" in out and "shared test queries" in out and "recsys train runs/quickstart-mf-" in out
+    said = " ".join(out.split())
+    assert "What was compared: 2 recommenders learnt from the same simulated shop log (2,000 clicks of " in said
+    assert "What the table says: " in said
+
+
+def told(name: str, recall: list[float]) -> Any:
+    about = {"data": {"fingerprint": "d", "report": {"events": 9, "owners": 3, "items": 4}}, "facts": {"test": {"mask_seen": True}}}
+    frame = pl.DataFrame({"user": range(len(recall)), "recall@20": recall})
+    return SimpleNamespace(id=name, about=about, per_query=frame, metrics={"test/recall@20": sum(recall) / len(recall)})
+
+
+def test_the_explanation_names_the_best_and_what_cannot_be_told_from_it() -> None:
+    good, same, bad = [1.0] * 20 + [0.0] * 4, [1.0] * 20 + [0.0, 1.0, 0.0, 0.0], [0.0] * 24
+    _, says = quickstart.explanation({"bad": told("1", bad), "good": told("2", good), "same": told("3", same)})
+    assert says.startswith(
+        "What the table says: same has the best recall@20; its lead over bad is more than chance among test users explains (p < 0.05), "
+        "and it cannot be told from good with this many test users."
+    )
+    _, says = quickstart.explanation({"good": told("2", good), "bad": told("1", bad)})
+    assert "good has the best recall@20; its lead over bad is more than chance" in says and "cannot be told" not in says
 
 
 def test_the_ui_command_names_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
