@@ -82,13 +82,28 @@ def names_in(runs: Path) -> list[str]:
     return sorted(path.parent.name for path in runs.glob(f"*/{RUN}"))
 
 
-def make_tracker(kind: str | None, folder: Path, *, experiment: str) -> Tracker | None:
-    """The tracker that ``--tracking`` asks for; MLflow by default where MLFLOW_TRACKING_URI is set, else a file in the run's folder."""
+def make_tracker(kind: str | None, folder: Path, experiment: Experiment, *, group: str) -> Tracker | None:
+    """The tracker that ``--tracking`` asks for; MLflow by default where MLFLOW_TRACKING_URI is set, else a file in the run's folder.
+
+    Tags say at a glance what ran: the classes on each axis, the seed, the commit.
+    """
     kind = kind or ("mlflow" if os.environ.get("MLFLOW_TRACKING_URI") else "file")
     if kind == "none":
         return None
     from recsys.tracking import FileTracker, MLflowTracker
 
+    tags = tags_of(experiment)
     if kind == "mlflow":
-        return MLflowTracker(experiment=experiment, run_name=folder.name, folder=folder)
-    return FileTracker(folder)
+        return MLflowTracker(experiment=group, run_name=folder.name, folder=folder, tags=tags)
+    return FileTracker(folder, tags=tags)
+
+
+def tags_of(experiment: Experiment) -> dict[str, str]:
+    """What a list of runs should show."""
+    from recsys.compatibility import title
+    from recsys.environment import git_state
+
+    axes = {name: getattr(experiment, name) for name in ("data", "split", "model", "sampler", "loss")}
+    tags = {name: title(part) for name, part in axes.items() if part is not None} | {"seed": str(experiment.seed)}
+    commit, _ = git_state()
+    return tags | {"mlflow.source.name": "recsys train"} | ({"mlflow.source.git.commit": commit} if commit else {})

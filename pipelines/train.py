@@ -89,7 +89,7 @@ def run_in(folder: Path, experiment: Experiment, *, group: str, tracking: str | 
         (folder / CONFIG).write_text(dump(experiment), encoding="utf-8")
     except OSError as error:
         raise RunError(f"the run folder {folder} cannot be written ({error.strerror}); choose another with --runs or --name") from None
-    tracker = make_tracker(tracking, folder, experiment=group)
+    tracker = make_tracker(tracking, folder, experiment, group=group)
     with progress_for(sys.stderr, experiment.evaluation.selector) as progress:
         return experiment.run(folder, tracker=tracker, progress=progress, resume=resume)
 

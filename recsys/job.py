@@ -199,7 +199,9 @@ class Job:
         if self.about["status"] == "finished":
             return True
         if self.tracker is not None:
+            begun = time.perf_counter()
             self.tracker.params(self.about["spec"])
+            self._started += time.perf_counter() - begun  # a store made anew takes seconds, which are not the experiment's
         return False
 
     def _take_up(self, about: dict[str, Any], resume: bool) -> None:

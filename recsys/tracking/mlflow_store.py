@@ -50,7 +50,8 @@ def make_experiment(client: Any, name: str, location: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
-        return str(client.create_experiment(name, artifact_location=location))
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # so that the UI opens on runs and metrics, not on traces
+        return str(client.create_experiment(name, artifact_location=location, tags=kind))
     except MlflowException:
         made = client.get_experiment_by_name(name)
         if made is None:

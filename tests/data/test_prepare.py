@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.data import Holdout, Prepared, prepare
+from recsys.data import Holdout, Prepared, prepare, store
 from recsys.data.events import PARTS
 from recsys.data.sources import Frame, Gowalla, Simulated, Source
 from recsys.errors import ConfigError, DataError
@@ -264,7 +264,13 @@ def _cut_json(folder: Path) -> None:
     path.write_text(path.read_text()[:100])
 
 
-@pytest.mark.parametrize("damage", [_remove, _cut, _cut_ids, _cut_json])
+def _zeros(folder: Path) -> None:
+    """What a file of the right size may hold after a power cut."""
+    path = folder / "select.train.offsets.bin"
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+@pytest.mark.parametrize("damage", [_remove, _cut, _cut_ids, _cut_json, _zeros])
 def test_a_damaged_cache_is_made_anew(tmp_path: Path, damage) -> None:
     want = everything(prepare(users(), Given(), cache=tmp_path))
     damage(next(tmp_path.iterdir()))
@@ -273,11 +279,16 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, damage) -> None:
 
 
 def test_an_interrupted_write_leaves_nothing_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: Path, *_: object) -> None:
-        raise KeyboardInterrupt
+    written = []
+
+    def interrupted(path: Path, content: bytes) -> None:
+        written.append(path)
+        path.write_bytes(content)
+        if len(written) == 3:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Path, "write_text", interrupted)
+        patched.setattr(store, "_write", interrupted)
         prepare(users(), Given(), cache=tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert len(prepare(users(), Given(), cache=tmp_path).select.train) == 4
@@ -330,10 +341,16 @@ def test_user_fraction_refuses_sessions() -> None:
 
 
 def test_a_split_without_queries_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"Given left no valid query of 11 events"):
+    with pytest.raises(DataError, match=r"Given left no validation query of 11 events: it holds none of them out; choose another split"):
         prepare(users(USERS.filter(pl.col("part") != "valid")), Given(), cache=tmp_path)
-    with pytest.raises(DataError, match=r"left no training event"):
+    with pytest.raises(DataError, match=r"Frame: no event is in part 'train', so there is nothing to learn from; check .* part="):
         prepare(users(USERS.filter(pl.col("part") != "train")), Given(), cache=tmp_path)
+    late = USERS.filter(pl.col("part") != "test").with_columns(part=pl.col("part").replace("valid", "test"))
+    with pytest.raises(DataError, match=r"left no validation query"):
+        prepare(users(late), Given(), cache=tmp_path)
+    again = pl.DataFrame({"user": [1, 1, 1], "item": [5, 5, 5], "order": [0, 1, 2], "part": ["train", "valid", "test"]})
+    with pytest.raises(DataError, match=r"of the 1 it holds out 1 repeat what the user did before; choose another split or larger shares"):
+        prepare(users(again), Given(), cache=tmp_path)
     assert not any(tmp_path.iterdir())
 
 

@@ -103,7 +103,7 @@ def test_formats_give_the_same_events(csv: Path, tmp_path: Path) -> None:
             {},
             "a.csv has a single column 'who;what;when;stars'; if the separator is ';', say separator=';'",
         ),
-        ("a.csv", ROWS + "c,4,40,1,9,9\n", {}, "more columns than the header: mend the line"),
+        ("a.csv", "who,what\na,1\nb,2,3\n", {}, "more columns than the header: mend the line"),
         (
             "a.csv",
             "who,what\n" + "a,1\n" * 11_000 + "a,x\n",

@@ -173,7 +173,7 @@ def test_recommend_refuses(said: Said, tmp_path: Path) -> None:
     assert refused(said, "recommend", "mf", "--user", "1", "--k", "0") == "recsys recommend: --k is 0; at least 1 item is recommended"
     assert refused(said, "recommend", "mf", "--user", "nobody").startswith("users unknown to the model: nobody")
     assert refused(said, "recommend", "mf", "--input", "none.parquet", "--output", "o").startswith(
-        "--input none.parquet cannot be read as Parquet"
+        "--input none.parquet is no file; give a Parquet file with the column user or history"
     )
     pl.DataFrame({"who": [1]}).write_parquet(tmp_path / "w.parquet")
     assert "has the columns who; it needs one of user (ids) and history" in refused(

@@ -188,7 +188,8 @@ def test_a_wrapper_given_without_its_inside_says_so() -> None:
         ),
         (
             "loss=nowhere.Loss",
-            "loss: no class at 'nowhere.Loss': No module named 'nowhere'; allowed: BPR, Softmax, or the import path of a Loss of your own",
+            "loss: no class at 'nowhere.Loss': there is no module 'nowhere' here or installed; allowed: BPR, Softmax, "
+            "or the import path of a Loss of your own",
         ),
         ("loss=[BPR]", "loss: ['BPR'] (list) is not allowed; allowed: Loss or null (one of BPR, Softmax)"),
         (
@@ -249,7 +250,8 @@ def test_a_class_of_the_users_own_file_is_found_from_the_current_folder(tmp_path
     assert sys.path[-1] == str(tmp_path), "the current folder comes last, so that it shadows nothing"
     assert problems(BASE, "loss=own_axis.Mine", "loss.b=3") == ["loss.b: Mine has no option 'b'; it has: a"]
     assert problems(BASE, "loss=own_broken.Mine") == [
-        f"loss: importing 'own_broken' failed: ZeroDivisionError: division by zero ({tmp_path / 'own_broken.py'}:2)"
+        f"loss: importing 'own_broken' failed: ZeroDivisionError: division by zero ({tmp_path / 'own_broken.py'}:2); "
+        "mend it, or give something else"
     ]
     (kept,) = problems(BASE, "loss=own_forgetful.Mine")
     assert kept.startswith("loss: Mine does not keep its argument 'a' as an attribute")
