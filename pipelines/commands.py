@@ -84,7 +84,7 @@ class Command:
 
 _CONFIG = argument("config", metavar="CONFIG", type=Path, nargs="?", help="a YAML file that describes an experiment")
 _RUNS = argument("--runs", metavar="DIR", type=Path, default=Path("runs"), help="where runs are kept (default: runs)")
-_JSON = argument("--json", action="store_true", help="end with one line of JSON on standard output")
+_JSON = argument("--json", action="store_true", help="print one line of JSON on standard output instead of tables")
 _RUN = argument("run", metavar="RUN", help="the folder of a run, or its name below --runs")
 _TRACKING = argument(
     "--tracking",

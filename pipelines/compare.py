@@ -39,11 +39,12 @@ def compare(args: argparse.Namespace) -> int:
         raise RunError(f"a comparison needs at least two runs, and {args.run[0]!r} is one; name another")
     runs = load_runs(args.run, args.runs)
     rows = compared(runs, args.metrics)
+    if args.json:
+        print(json.dumps(finite({"baseline": runs[0].id, "level": LEVEL, "rows": [asdict(row) for row in rows]})))
+        return 0
     console().print(comparison_table(runs, rows))
     for line in notes(runs, rows):
         console().print(line, markup=False)
-    if args.json:
-        print(json.dumps(finite({"baseline": runs[0].id, "level": LEVEL, "rows": [asdict(row) for row in rows]})))
     return 0
 
 

@@ -54,18 +54,21 @@ def quickstart(args: argparse.Namespace) -> int:
         print("recsys: note: MLflow is not installed, so the runs are recorded in their folders only", file=sys.stderr)
     writable(args.runs)
     three = experiments()
+    print("data: a shop log simulated here, split in time", file=sys.stderr)
     for experiment in three.values():  # before the runs, whose times shall compare
         prepare(experiment.data, experiment.split, seed=experiment.split_seed)
     done = {name: one(name, experiment, args.runs, tracking) for name, experiment in three.items()}
     names, runs = list(done), list(done.values())
+    if args.json:
+        results = [{"run": run.id, "metrics": run.metrics, "seconds": round(run.seconds, 3)} for run in runs]
+        print(json.dumps(finite({"runs": results})))
+        return 0
     rows = compared(runs)
     out = console()
     out.print(comparison_table(runs, rows, names))
     for line in [*notes(runs, rows, names), "", *explanation(done)]:
         out.print(line, markup=False)
     out.print("", *next_steps(runs, tracking), sep="\n", soft_wrap=True, markup=False)
-    if args.json:
-        print(json.dumps(finite({"runs": [{"run": run.id, "metrics": run.metrics, "seconds": round(run.seconds, 3)} for run in runs]})))
     return 0
 
 

@@ -188,12 +188,14 @@ def test_recommend_refuses(said: Said, tmp_path: Path) -> None:
 def test_compare_prints_paired_differences(said: Said, shop: Path) -> None:
     code, out, _ = said("compare", "mf", "top", "--metrics", "recall@5", "--json")
     assert code == 0
-    rows = json.loads(out.splitlines()[-1])["rows"]
+    assert len(out.splitlines()) == 1
+    rows = json.loads(out)["rows"]
     a, b = (Run(shop / "runs" / name).per_query["recall@5"].drop_nans() for name in ("mf", "top"))
     assert [row["run"] for row in rows] == ["mf", "top"] and rows[0]["difference"] is None
     assert rows[0]["mean"]["mean"] == pytest.approx(a.mean(), abs=1e-12)
     assert rows[1]["difference"]["mean"] == pytest.approx(b.mean() - a.mean(), abs=1e-12)
-    assert "baseline" in out and "shared test queries" in out
+    code, out, _ = said("compare", "mf", "top", "--metrics", "recall@5")
+    assert code == 0 and "baseline" in out and "shared test queries" in out and "\x1b" not in out, "no colours in a pipe"
 
 
 def test_compare_refuses(said: Said, shop: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import json
 import logging
 import shutil
@@ -254,3 +255,27 @@ def test_log_records_are_lines_like_the_others(
     assert not logging.getLogger("recsys").handlers, "the handler goes with the command"
     assert cli.main([*TRAIN, "--name", "small-unit", "--data.time_unit=ms", "--json"]) == 0
     assert "recsys: warning: good.csv: times run from 1970-01-19 " in capsys.readouterr().err
+
+
+def test_a_tracker_that_cannot_be_used_is_refused_before_training(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/none/mlflow.db")
+    monkeypatch.setattr("recsys.job.Job._select", lambda *_: pytest.fail("it trained"))
+    if importlib.util.find_spec("mlflow"):
+        said = refused("train", "shop.yaml", "--name", "unreachable")
+        assert said.startswith("cannot open MLflow at sqlite:////proc/none/mlflow.db: ")
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    assert refused("train", "shop.yaml", "--name", "not-installed") == (
+        "tracking with MLflow needs the package mlflow; install recsys-axes[tracking], or track in files"
+    )
+
+
+def test_help_shows_an_example_that_fits_80_columns(refused: Refused, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["train", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "example:\n  recsys train configs/movielens-small/mf-bpr.yaml --name first --model.dim=32\n" in out
+    assert max(map(len, out.splitlines())) <= 80
+    for command in ([], ["data"], ["train", "--sampler.help"], ["train", "--data.help"]):
+        assert cli.main(command) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 88

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,9 +49,13 @@ def test_the_command_trains_compares_and_says_how_to_go_on(
         (folder,) = find(Path("runs"), experiment.fingerprint())
         assert folder.name.startswith(f"quickstart-{name}-") and f"\n {name} " in out
     assert "against popular" in out and "shared test queries" in out and "recsys train runs/quickstart-mf-" in out
+    assert "\x1b" not in out + err, "no colours in a pipe"
     said = " ".join(out.split())
     assert "What was compared: 2 recommenders learnt from the same simulated shop log (2,000 clicks of " in said
     assert "What the table says: " in said
+    assert cli.main(["quickstart", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert [list(run) for run in json.loads(line)["runs"]] == [["run", "metrics", "seconds"]] * 2
 
 
 def told(name: str, recall: list[float]) -> Any:
