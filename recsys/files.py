@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from recsys.errors import RunError
+
 
 def replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file through ``write(stream)``; after a crash at any moment the old or the new content is there, never a part."""
@@ -45,5 +47,17 @@ def write_tensors(path: Path, value: Any) -> None:
 
 
 def read_tensors(path: Path) -> Any:
-    """What :func:`write_tensors` wrote; tensors and plain values only, no class is unpickled."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+    """What :func:`write_tensors` wrote; tensors and plain values only, no class is unpickled.
+
+    Raises:
+        FileNotFoundError: there is none.
+        RunError: it is damaged.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:  # of the archive, of its pickles, of the disk: torch raises many kinds
+        raise RunError(
+            f"{path} is damaged and cannot be read ({type(error).__name__}); restore it, or train anew under another name"
+        ) from None

@@ -189,6 +189,7 @@ class Job:
         """Begin a run or take one up. True: it is finished already."""
         e, about = self.experiment, self.folder.about()
         if about is None:
+            self._track(e.spec())  # first: where the store cannot be reached, no run has begun
             now = datetime.now(UTC).isoformat(timespec="microseconds")
             described = {"spec": e.spec(), "fingerprint": e.fingerprint(), "name": self.folder.path.absolute().name}
             self.about = {"format": FORMAT, "status": "running", "started": now, **described, "environment": environment.facts()}
@@ -196,13 +197,7 @@ class Job:
             self.folder.write_history([])
         else:
             self._take_up(about, resume)
-        if self.about["status"] == "finished":
-            return True
-        if self.tracker is not None:
-            begun = time.perf_counter()
-            self.tracker.params(self.about["spec"])
-            self._started += time.perf_counter() - begun  # a store made anew takes seconds, which are not the experiment's
-        return False
+        return bool(self.about["status"] == "finished")
 
     def _take_up(self, about: dict[str, Any], resume: bool) -> None:
         path = self.folder.path
@@ -222,9 +217,16 @@ class Job:
         self.state = state or self.state
         self._started -= self.state["elapsed"]
         self.folder.write_history(self.state["history"])
+        self._track(self.about["spec"])
         self._note_environment()
         self.about["status"] = "running"
         self.progress.say(f"continuing {path} in phase {self.state['phase']!r} after {self.state['elapsed']:.0f} s")
+
+    def _track(self, spec: dict[str, Any]) -> None:
+        if self.tracker is not None:
+            begun = time.perf_counter()
+            self.tracker.params(spec)
+            self._started += time.perf_counter() - begun  # a store made anew takes seconds, which are not the experiment's
 
     def _note_environment(self) -> None:
         """Weights repeat bit for bit only with the same versions and number of threads: say what has changed, and keep both."""

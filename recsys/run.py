@@ -74,7 +74,7 @@ class Run:
     @cached_property
     def per_query(self) -> pl.DataFrame:
         """The test metrics of every query."""
-        return pl.read_parquet(self.folder / "test.parquet")
+        return self._table("test.parquet")
 
     @cached_property
     def history(self) -> pl.DataFrame:
@@ -84,12 +84,12 @@ class Run:
     @cached_property
     def items(self) -> pl.Series:
         """The original id of each item code."""
-        return pl.read_parquet(self.folder / "items.parquet")["item"]
+        return self._table("items.parquet")["item"]
 
     @cached_property
     def owners(self) -> pl.Series:
         """The original id of each user or session code."""
-        return pl.read_parquet(self.folder / "owners.parquet")["owner"]
+        return self._table("owners.parquet")["owner"]
 
     @cached_property
     def recommender(self) -> Recommender:
@@ -133,6 +133,15 @@ class Run:
         query = pl.Series(name, row.numpy()) if users is None else pl.Series(name, users)[row.numpy()]
         item = self.items[found.items[row, column].numpy()].alias("item")
         return pl.DataFrame([query, pl.Series("rank", column.numpy() + 1), item, pl.Series("score", found.scores[row, column].numpy())])
+
+    def _table(self, name: str) -> pl.DataFrame:
+        path = self.folder / name
+        try:
+            return pl.read_parquet(path)
+        except FileNotFoundError:
+            raise RunError(f"the run {self.id} has no {name} any more; restore it, or train anew") from None
+        except (OSError, pl.exceptions.PolarsError):
+            raise RunError(f"{path} is damaged and cannot be read; restore it, or train anew") from None
 
     def _histories(self, histories: Sequence[Sequence[Id]]) -> Histories:
         lengths = torch.tensor([len(history) for history in histories], dtype=torch.long)
@@ -197,8 +206,8 @@ def read_model(folder: Path, described: dict[str, Any], device: torch.device | s
     """
     try:
         model = build(described)
-    except ValueError as error:
-        raise RunError(f"the model of {folder} cannot be made: {error}; its class must be importable here") from None
+    except (ValueError, TypeError) as error:
+        raise RunError(f"the model of {folder} cannot be made: {error}; its class must be importable here and take these options") from None
     stored = _read(folder)
     if isinstance(model, ClosedForm):
         model.setup(Catalog(Log(**stored["train"])))
@@ -207,7 +216,12 @@ def read_model(folder: Path, described: dict[str, Any], device: torch.device | s
             setattr(model.get_submodule(owner), leaf, value)
         return model.to(device)
     model.setup(Catalog(Log(**stored["train"])))
-    model.load_state_dict(stored["state"])
+    try:
+        model.load_state_dict(stored["state"])
+    except RuntimeError:
+        raise RunError(
+            f"{folder / MODEL} does not fit {type(model).__name__} as {RUN} configures it; restore both, or train anew"
+        ) from None
     return Trained(model.to(device))
 
 

@@ -51,13 +51,21 @@ class RunFolder:
             yield
 
     def about(self) -> dict[str, Any] | None:
-        """The content of run.json; None where there is none."""
+        """The content of run.json; None where there is none.
+
+        Raises:
+            RunError: it is damaged, or not the record of a run.
+        """
+        path = self.path / RUN
         try:
-            return dict(json.loads((self.path / RUN).read_text()))
+            found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (OSError, json.JSONDecodeError) as error:
-            raise RunError(f"{self.path / RUN} cannot be read: {error}") from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read ({error}); restore it, or move the folder away and train anew") from None
+        if not isinstance(found, dict) or not found.keys() >= {"status", "spec", "fingerprint"}:
+            raise RunError(f"{path} is not the record of a run; move the folder away and train anew")
+        return found
 
     def write_about(self, about: dict[str, Any]) -> None:
         files.write_json(self.path / RUN, about)
@@ -87,7 +95,10 @@ def find(runs: Path, fingerprint: str) -> list[Path]:
     """Folders of runs of a configuration under ``runs``, newest first."""
     found = []
     for path in runs.glob(f"*/{RUN}"):
-        about = RunFolder(path.parent).about()
+        try:
+            about = RunFolder(path.parent).about()
+        except RunError:  # one damaged run does not stand in the way of the others
+            continue
         if about is not None and about.get("fingerprint") == fingerprint:
             found.append((about["started"], path.parent))
     return [path for _, path in sorted(found, reverse=True)]

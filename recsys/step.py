@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recsys.batch import Batch, Examples
 from recsys.catalog import Catalog
+from recsys.errors import ConfigError
 from recsys.part import Part
 from recsys.pool import Draw, Pool
 from recsys.randomness import generator
@@ -155,7 +156,11 @@ class Step(nn.Module):
         if draw.rows is not None:
             batch, score = batch.take(draw.rows), score.take(draw.rows)
         scored = Scored.of(batch, score, draw, self.catalog)
-        value = reduce(self.loss(scored), batch.weight, draw.weight, self.denominator)
+        loss = self.loss(scored)
+        if loss.shape != scored.positive.shape:
+            given = f"{type(self.loss).__name__} gave a tensor of shape {list(loss.shape)}"
+            raise ConfigError(f"loss: {given} for {len(scored.positive)} rows; a loss gives one value a row, the step averages them")
+        value = reduce(loss, batch.weight, draw.weight, self.denominator)
         if self.penalty is not None:
             value = value + self.penalty(self.model, scored)
         self.view, self.draw, self.scored = view, draw, scored

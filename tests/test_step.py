@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from recsys import ConfigError
 from recsys.batching import ByUser, Shuffled
 from recsys.losses import BCE, BPR, Loss, Softmax
 from recsys.models import MF
@@ -178,6 +179,16 @@ def test_a_row_of_a_user_who_has_seen_everything_is_worth_nothing():
     rows = rows_of(step).detach()
     full = step.scored.batch.owner == 0
     assert torch.equal(rows[full], torch.zeros(3)) and float(rows[~full]) > 0
+
+
+def test_a_loss_that_averages_by_itself_is_refused():
+    class Averaged(BPR):
+        def forward(self, scored: Scored) -> torch.Tensor:
+            return super().forward(scored).mean()
+
+    step = worlds.step_of(Uniform(3), Averaged())
+    with pytest.raises(ConfigError, match=r"loss: Averaged gave a tensor of shape \[\] for 32 rows; a loss gives one value a row"):
+        step(worlds.first_batch(step), 1, 0)
 
 
 class Cheat(Loss):

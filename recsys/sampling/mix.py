@@ -20,6 +20,10 @@ class Mix(Sampler):
         super().__init__()
         if not parts:
             raise ValueError("parts is empty; a mix needs at least one sampler, for instance {uniform: Uniform}")
+        if wrong := [name for name in parts if not name.isidentifier()]:
+            raise ValueError(
+                f"parts has the name {wrong[0]!r}; a name is made of letters, digits and _, so that options can be given by it"
+            )
         self.parts = nn.ModuleDict(parts)
 
     def gives(self, have: set[str]) -> set[str]:

@@ -66,7 +66,10 @@ def _parse(name: str, given: str | float) -> Cut:
         return float(given)
     duration = re.fullmatch(r"(\d+)([wdhms])", str(given))
     if duration:
-        return timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+        try:
+            return timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+        except OverflowError:
+            raise ConfigError(f"GlobalTime got {name}={given!r}; no log is that long, give a shorter duration") from None
     try:
         moment = datetime.fromisoformat(str(given))
     except ValueError:

@@ -145,7 +145,7 @@ class MLflowTracker:
             except RunError:
                 raise
             except Exception as error:  # a store, a driver or a network may raise anything; nothing has been computed yet
-                raise RunError(one_line(f"cannot open MLflow at {self.uri}", error)) from error
+                raise RunError(one_line(f"cannot open MLflow at {self.uri}; start it, or keep the record in a file", error)) from error
             self._client = client
             self._sent_at = time.monotonic()
             if self.folder is not None:

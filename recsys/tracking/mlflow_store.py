@@ -85,5 +85,5 @@ def chunks(values: list[tuple[str, str]], size: int) -> Iterator[list[tuple[str,
 
 
 def one_line(what: str, error: BaseException) -> str:
-    """What failed and the first line of the reason."""
-    return f"{what}: {(str(error).strip().splitlines() or [type(error).__name__])[0]}"
+    """What failed and the first line of the reason, cut to a length that can be read."""
+    return f"{what}: {cut((str(error).strip().splitlines() or [type(error).__name__])[0], 160)}"

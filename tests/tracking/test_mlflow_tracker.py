@@ -228,7 +228,7 @@ def test_the_store_is_the_argument_else_the_variable_else_a_file_here(monkeypatc
 
 
 def test_a_store_that_cannot_be_opened_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str):
-    with pytest.raises(RunError, match=r"^cannot open MLflow at nosuch://x: [^\n]*$"):
+    with pytest.raises(RunError, match=r"^cannot open MLflow at nosuch://x; start it, or keep the record in a file: [^\n]*$"):
         MLflowTracker(experiment="e", run_name="r", uri="nosuch://x").params({})
     with pytest.raises(RunError, match="cannot open MLflow at sqlite"):
         MLflowTracker(experiment="e", run_name="r", uri=uri, run_id="0" * 32).open()
