@@ -146,11 +146,12 @@ class Job:
 
     def _recommender(self, replay: Trace | None) -> Learner | ClosedForm:
         """Fresh parts: those of the experiment stay as they were configured."""
-        e = copy.deepcopy(self.experiment)
-        if isinstance(e.model, ClosedForm):
-            return e.model
-        assert e.batches is not None and e.sampler is not None and e.loss is not None, "an experiment fills them in for a model"
-        return Learner(model=e.model, batches=e.batches, sampler=e.sampler, loss=e.loss, fit=e.fit, seed=e.seed, replay=replay)
+        e = self.experiment
+        model, batches, sampler, loss, fit = copy.deepcopy((e.model, e.batches, e.sampler, e.loss, e.fit))
+        if isinstance(model, ClosedForm):
+            return model
+        assert batches is not None and sampler is not None and loss is not None, "an experiment fills them in for a model"
+        return Learner(model=model, batches=batches, sampler=sampler, loss=loss, fit=fit, seed=e.seed, replay=replay)
 
     def _record(self, record: dict[str, Any]) -> None:
         self.state["history"].append(record)
