@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,13 +109,14 @@ def paired(best: Run, other: Run, name: str) -> Difference:
 def next_steps(runs: list[Run], tracking: str) -> list[str]:
     """Commands to go on with."""
     last = runs[-1]
+    recsys = "recsys" if shutil.which("recsys") else shlex.quote(str(Path(sys.executable).with_name("recsys")))
     lines = [
         "Next:",
-        f"  what it recommends:       recsys recommend {last.folder} --user {last.owners[0]}",
-        f"  another sampler or loss:  recsys train {last.folder / CONFIG} --sampler=Popularity --loss=Softmax",
+        f"  what it recommends:       {recsys} recommend {last.folder} --user {last.owners[0]}",
+        f"  another sampler or loss:  {recsys} train {last.folder / CONFIG} --sampler=Popularity --loss=Softmax",
     ]
     if Path(CONFIG_EXAMPLE).is_file():
-        lines.append(f"  on real data:             recsys train {CONFIG_EXAMPLE}")
+        lines.append(f"  on real data:             {recsys} train {CONFIG_EXAMPLE}")
     if tracking == "mlflow":
         lines.insert(1, f"  all curves and numbers:   {ui_command()}")
     return lines
