@@ -67,7 +67,7 @@ paired_difference(hard.per_query["ndcg@20"], uniform.per_query["ndcg@20"])
 figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
 for name in ("MF, one unseen negative", "MF, hardest of eight"):
     selection = runs[name].history.filter(pl.col("valid/ndcg@20").is_not_null())
-    axes.plot(selection["epoch"], selection["valid/ndcg@20"], marker="o", label=name)
+    axes.plot(selection["epoch"], selection["valid/ndcg@20"], marker="o", label=name, color=f"C{list(runs).index(name)}")
 axes.set(xlabel="epoch", ylabel="validation ndcg@20", title="Validation quality by epoch")
 axes.legend()
 figure.savefig(folder / "learning.svg")
