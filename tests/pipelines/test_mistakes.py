@@ -264,7 +264,7 @@ def test_a_tracker_that_cannot_be_used_is_refused_before_training(
     monkeypatch.setattr("recsys.job.Job._select", lambda *_: pytest.fail("it trained"))
     if importlib.util.find_spec("mlflow"):
         said = refused("train", "shop.yaml", "--name", "unreachable")
-        assert said.startswith("cannot open MLflow at sqlite:////proc/none/mlflow.db: ")
+        assert said.startswith("cannot open MLflow at sqlite:////proc/none/mlflow.db; start it, or keep the record in a file: ")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert refused("train", "shop.yaml", "--name", "not-installed") == (
         "tracking with MLflow needs the package mlflow; install recsys-axes[tracking], or track in files"
