@@ -6,8 +6,6 @@ import argparse
 import json
 from typing import Any
 
-import torch
-
 from pipelines.runs import load_runs
 from pipelines.tables import console, number, plain_table
 from recsys.data import prepare
@@ -50,8 +48,8 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
     if data.fingerprint != run.about["data"]["fingerprint"]:
         raise RunError(f"the data have changed since {run.id} was tested; its numbers cannot be made again, train it anew")
     fold = data.refit if experiment.fit.refit else data.select
-    counts = torch.bincount(fold.train.items.long(), minlength=fold.train.num_items)
-    return measure(run.recommender, fold.holdouts["test"], counts=counts, owner_kind=fold.train.owner_kind, evaluation=evaluation)
+    train = fold.train
+    return measure(run.recommender, fold.holdouts["test"], counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation)
 
 
 def _table(run: Run, measured: Evaluated) -> Any:

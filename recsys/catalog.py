@@ -29,8 +29,7 @@ class Catalog:
         self.num_owners, self.num_items = log.num_owners, log.num_items
         self.device = torch.device(device)
         self.fingerprint = log.fingerprint
-        items = log.items.to(self.device).long()
-        self.counts = torch.bincount(items, minlength=self.num_items)
+        self.counts = log.counts.to(self.device)
         self._log = log
 
     @cached_property

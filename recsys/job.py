@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import torch
 
 from recsys import environment, files
 from recsys.data import prepare
 from recsys.data.log import Fold, Prepared
 from recsys.errors import RunError
-from recsys.evaluation import Evaluated, Evaluation, evaluate
+from recsys.evaluation import Evaluated, evaluate
 from recsys.learner import Learner, NonFiniteLoss, Trace
 from recsys.metrics import metric
 from recsys.part import fingerprint
 from recsys.progress import Progress, Silent
 from recsys.recommender import ClosedForm, Recommender
-from recsys.run import Run, read_model, write_model
+from recsys.run import Run, model_of, read_stored, write_model
 from recsys.run_folder import MODEL, PROGRESS, RunFolder, writable
 from recsys.statistics import interval
 from recsys.tracking import Tracker
@@ -109,9 +108,8 @@ class Job:
     def _test(self, data: Prepared) -> None:
         self.progress.phase("test", 0)
         fold = data.refit if self.experiment.fit.refit else data.select
-        measured = self._measure(
-            read_model(self.folder.path, self.about["spec"]["model"], self.experiment.fit.torch_device()), fold, "test"
-        )
+        path, device = self.folder.path, self.experiment.fit.torch_device()
+        measured = self._measure(model_of(read_stored(path), self.about["spec"]["model"], path, device), fold, "test")
         columns = [name for name in measured.summary if name in measured.per_query.columns]
         intervals = {f"test/{name}": interval(measured.per_query[name], seed=self.experiment.seed) for name in columns}
         self.about["intervals"] = {name: [found.low, found.high] for name, found in intervals.items()}
@@ -165,9 +163,8 @@ class Job:
             self.tracker.metrics({name: value for name, value in values.items() if value == value}, step=record["epoch"])
 
     def _evaluate(self, recommender: Recommender, fold: Fold, part: str) -> Evaluated:
-        counts = torch.bincount(fold.train.items.long(), minlength=fold.train.num_items)
-        evaluation: Evaluation = self.experiment.evaluation
-        return evaluate(recommender, fold.holdouts[part], counts=counts, owner_kind=fold.train.owner_kind, evaluation=evaluation)
+        train, evaluation = fold.train, self.experiment.evaluation
+        return evaluate(recommender, fold.holdouts[part], counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation)
 
     def _measure(self, recommender: Recommender, fold: Fold, part: str) -> Evaluated:
         """The numbers of record of a part: kept with what they mean, and with the values of every query."""

@@ -94,12 +94,16 @@ class Run:
     @cached_property
     def recommender(self) -> Recommender:
         """The tested model, ready to score."""
-        return read_model(self.folder, self.about["spec"]["model"])
+        return model_of(self._stored, self.about["spec"]["model"], self.folder)
 
     @cached_property
     def train(self) -> Log:
         """The log that the tested model was trained on."""
-        return read_train(self.folder)
+        return Log(**self._stored["train"])
+
+    @cached_property
+    def _stored(self) -> dict[str, Any]:
+        return read_stored(self.folder)
 
     def recommend(
         self,
@@ -149,9 +153,7 @@ class Run:
         code = codes(self.items, given)
         if bool((code < 0).any()):
             unknown = sorted({str(given[i]) for i in (code < 0).nonzero()[:, 0].tolist()})
-            warnings.warn(
-                f"items unknown to the model are ignored: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}", stacklevel=3
-            )
+            warnings.warn(f"items unknown to the model are ignored: {_some(unknown)}", stacklevel=3)
         query = torch.arange(len(lengths)).repeat_interleave(lengths)
         kept = torch.bincount(query[code >= 0], minlength=len(lengths))
         stop = kept.cumsum(0)
@@ -163,10 +165,13 @@ class Run:
         code = codes(self.owners, users)
         if bool((code < 0).any()):
             unknown = [str(users[i]) for i in (code < 0).nonzero()[:, 0].tolist()]
-            raise RunError(
-                f"users unknown to the model: {', '.join(unknown[:5])}{' ...' if len(unknown) > 5 else ''}; give their histories instead"
-            )
+            raise RunError(f"users unknown to the model: {_some(unknown)}; give their histories instead")
         return Histories(self.train.items, self.train.offsets[code], self.train.offsets[code + 1], code)
+
+
+def _some(names: list[str]) -> str:
+    """The first few of them, for a message."""
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
 
 
 def codes(ids: pl.Series, wanted: Sequence[Id]) -> Tensor:
@@ -193,29 +198,34 @@ def write_model(folder: Path, recommender: ClosedForm | Model, train: Log) -> No
     files.write_tensors(folder / MODEL, {"state": state, "train": kept})
 
 
-def read_train(folder: Path) -> Log:
-    """The training log kept with a model."""
-    return Log(**_read(folder)["train"])
-
-
-def read_model(folder: Path, described: dict[str, Any], device: torch.device | str = "cpu") -> Recommender:
-    """The recommender of a run, on ``device``; ``described``: the spec of its model.
+def read_stored(folder: Path) -> dict[str, Any]:
+    """What :func:`write_model` wrote: ``state``, and ``train``, the fields of the training log.
 
     Raises:
-        RunError: there is no model, or its class cannot be imported any more.
+        RunError: there is none, or it is damaged.
+    """
+    try:
+        return dict(files.read_tensors(folder / MODEL))
+    except FileNotFoundError:
+        raise RunError(f"{folder} has no {MODEL}: the run has not come so far; continue it with --resume") from None
+
+
+def model_of(stored: dict[str, Any], described: dict[str, Any], folder: Path, device: torch.device | str = "cpu") -> Recommender:
+    """The recommender of the run in ``folder``, on ``device``; ``described``: the spec of its model.
+
+    Raises:
+        RunError: its class cannot be imported any more, or the stored weights do not fit it.
     """
     try:
         model = build(described)
     except (ValueError, TypeError) as error:
         raise RunError(f"the model of {folder} cannot be made: {error}; its class must be importable here and take these options") from None
-    stored = _read(folder)
+    model.setup(Catalog(Log(**stored["train"])))
     if isinstance(model, ClosedForm):
-        model.setup(Catalog(Log(**stored["train"])))
         for name, value in stored["state"].items():
             owner, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(owner), leaf, value)
         return model.to(device)
-    model.setup(Catalog(Log(**stored["train"])))
     try:
         model.load_state_dict(stored["state"])
     except RuntimeError:
@@ -223,10 +233,3 @@ def read_model(folder: Path, described: dict[str, Any], device: torch.device | s
             f"{folder / MODEL} does not fit {type(model).__name__} as {RUN} configures it; restore both, or train anew"
         ) from None
     return Trained(model.to(device))
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    try:
-        return dict(files.read_tensors(folder / MODEL))
-    except FileNotFoundError:
-        raise RunError(f"{folder} has no {MODEL}: the run has not come so far; continue it with --resume") from None

@@ -12,7 +12,7 @@ from recsys.batch import Batch, Examples
 from recsys.catalog import Catalog
 from recsys.errors import ConfigError
 from recsys.part import Part
-from recsys.pool import Draw, Pool
+from recsys.pool import Draw
 from recsys.randomness import generator
 from recsys.scorer import Scorer
 
@@ -183,6 +183,3 @@ def reduce(loss: Tensor, row_weight: Tensor | None, draw_weight: Tensor | None, 
     if denominator == "rows" or weight is None:
         return total / max(len(loss), 1)
     return total / weight.sum().clamp(min=1e-12)
-
-
-__all__ = ["Batch", "Denominator", "Draw", "EpochView", "Pool", "Scored", "Step", "View", "reduce", "scores_of"]

@@ -41,6 +41,11 @@ class Log:
         return torch.arange(self.num_owners).repeat_interleave(self.offsets.diff())
 
     @cached_property
+    def counts(self) -> Tensor:
+        """int64 [N]: the number of events of each item."""
+        return torch.bincount(self.items.long(), minlength=self.num_items)
+
+    @cached_property
     def fingerprint(self) -> str:
         """A short hash of the content (16 hexadecimal digits)."""
         digest = hashlib.blake2b(digest_size=8)

@@ -18,7 +18,7 @@ class Popular(ClosedForm):
 
     def solve(self, train: Log) -> None:
         """Counts events. float32 counts are exact below 2**24 events of one item; above, neighbours in the ranking may tie."""
-        self.popularity = torch.bincount(train.items.long(), minlength=train.num_items).float()
+        self.popularity = train.counts.float()
 
     def scores(self, histories: Histories) -> Tensor:
         return self.popularity.expand(len(histories), -1)

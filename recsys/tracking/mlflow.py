@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recsys import files
 from recsys.errors import RunError
 from recsys.tracking.file import FileTracker, read
 from recsys.tracking.mlflow_store import artifact_location, chunks, clean_name, cut, has_run, import_mlflow, make_experiment, one_line
@@ -278,10 +279,8 @@ class MLflowTracker:
         return str(link["run_id"]) if link["uri"] == self.uri else None
 
     def _write_link(self, folder: Path) -> None:
-        part = folder / f"{LINK}.part"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({"uri": self.uri, "run_id": self.run_id}), encoding="utf-8")
-            part.replace(folder / LINK)
+            files.write_json(folder / LINK, {"uri": self.uri, "run_id": self.run_id})
         except OSError as error:
             raise RunError(f"cannot write the run's record in {folder}: {error.strerror}; choose another output folder") from None

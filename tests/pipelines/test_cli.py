@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -32,19 +32,13 @@ COMMAND = Path(sys.executable).with_name("recsys")
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shop(workplace: Path) -> Path:
     """A folder with a config and two finished runs, ``mf`` and ``top``."""
-    folder = tmp_path_factory.mktemp("shop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("RECSYS_CACHE", str(folder / "cache"))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setattr(sys, "path", list(sys.path))
-        (folder / "tiny.yaml").write_text(CONFIG)
-        assert cli.main(["train", "tiny.yaml", "--name", "mf", "--tracking", "none"]) == 0
-        swap = ["--sampler=TopK", "--sampler.k=1", "--sampler.base={Uniform: {num: 4}}"]
-        assert cli.main(["train", "tiny.yaml", "--name", "top", "--tracking", "file", *swap]) == 0
-        yield folder
+    (workplace / "tiny.yaml").write_text(CONFIG)
+    assert cli.main(["train", "tiny.yaml", "--name", "mf", "--tracking", "none"]) == 0
+    swap = ["--sampler=TopK", "--sampler.k=1", "--sampler.base={Uniform: {num: 4}}"]
+    assert cli.main(["train", "tiny.yaml", "--name", "top", "--tracking", "file", *swap]) == 0
+    return workplace
 
 
 @pytest.fixture

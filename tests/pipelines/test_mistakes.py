@@ -8,7 +8,7 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -35,19 +35,13 @@ def events() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def shop(workplace: Path) -> Path:
     """A folder with a table, a config and a finished run, ``first``."""
-    folder = tmp_path_factory.mktemp("shop")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("RECSYS_CACHE", str(folder / "cache"))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setattr(sys, "path", list(sys.path))
-        events().write_csv("good.csv")
-        Path("shop.yaml").write_text(CONFIG)
-        Path("a-file").write_text("in the way")
-        assert cli.main([*TRAIN, "--name", "first"]) == 0
-        yield folder
+    events().write_csv("good.csv")
+    Path("shop.yaml").write_text(CONFIG)
+    Path("a-file").write_text("in the way")
+    assert cli.main([*TRAIN, "--name", "first"]) == 0
+    return workplace
 
 
 @pytest.fixture
