@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 # The options of an experiment, in the order of a config file; known here so that a misspelt one is refused without importing torch.
-ROLES = ("data", "split", "model", "sampler", "loss", "batches", "fit", "evaluation", "seed", "split_seed")
+ROLES = ("data", "clean", "split", "model", "sampler", "loss", "batches", "fit", "evaluation", "seed", "split_seed")
 
 OVERRIDES = """\
 Any option of the config can be given here, by its dotted path:
@@ -25,7 +25,7 @@ Help on the classes:
   --model.help                       which models there are
   --model.help=MF                    what MF takes
 The parts of an experiment:
-  """ + ", ".join(ROLES)
+""" + textwrap.fill(", ".join(ROLES), 78, initial_indent="  ", subsequent_indent="  ")
 
 CONFIG_EXAMPLE = "configs/movielens-small/mf-bpr.yaml"
 
@@ -162,19 +162,55 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "data describe",
-            "read a data set and print what is in it",
-            "pipelines.data:describe",
-            [_SOURCE, _JSON],
+            "read a data set and say what is in it: on the terminal, and as a page with plots",
+            "pipelines.describe:describe",
+            [
+                _SOURCE,
+                argument("--output", metavar="DIR", type=Path, help="write index.html and tables (Parquet) there too"),
+                _JSON,
+            ],
             overrides=True,
-            example="recsys data describe Table --data.path=shop.csv --data.user=customer --data.item=product",
+            example="recsys data describe Table --data.path=shop.csv --data.user=customer --data.item=product --output shop",
+        ),
+        Command(
+            "data prepare",
+            "read, clean, split and encode the data of a config file; a run then begins at once",
+            "pipelines.data:prepare",
+            [
+                _CONFIG,
+                argument("--verify", action="store_true", help="compare what is there with its checksums, and mend it"),
+                _JSON,
+            ],
+            overrides=True,
+            example=f"recsys data prepare {CONFIG_EXAMPLE} --verify",
+        ),
+        Command(
+            "data audit",
+            "look for leaks between training and test in the data of a config file; exit code 1 if there is one",
+            "pipelines.audit:audit",
+            [_CONFIG, _JSON],
+            overrides=True,
+            example=f"recsys data audit {CONFIG_EXAMPLE}",
         ),
         Command(
             "data download",
-            "fetch a named data set from its publisher into the cache",
+            "fetch a named data set from its publisher into the cache, checked",
             "pipelines.data:download",
             [_SOURCE],
             overrides=True,
             example="recsys data download MovieLens",
+        ),
+        Command(
+            "data generate",
+            "write a log of any size: sessions like OTTO's (.jsonl) or ratings (.csv)",
+            "pipelines.generate:generate",
+            [
+                argument("file", metavar="FILE", type=Path, help="the file to write; its ending says the kind"),
+                argument("--rows", metavar="N", type=int, default=1_000_000, help="how many events (default: 1000000)"),
+                argument("--seed", metavar="S", type=int, default=0, help="of everything in it (default: 0)"),
+                argument("--force", action="store_true", help="replace a file that is there"),
+            ],
+            example="recsys data generate big.jsonl --rows 20000000",
         ),
     )
 }

@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.classes import Option, a_role, candidates, find, options, role_names, see_current_folder
 from pipelines.commands import in_columns
 from pipelines.config import option_at
-from pipelines.typed import default_of, roles, word
+from pipelines.typed import default_of, item_roles, roles, word
 from recsys.part import class_path
 
 
@@ -21,17 +21,19 @@ def component_help(tree: Mapping[str, Any], key: str, name: str = "", root: type
     """
     see_current_folder()
     option = option_at(tree, key, root)
-    among = roles(option.hint)
+    among, listed = roles(option.hint) or item_roles(option.hint), bool(item_roles(option.hint))
     if name:
         return class_help(find(name, among, key), key)
     if not among:
         return f"--{key}: {_line(option)}"
     short = candidates(among)
-    if len(short) == 1:
+    if len(short) == 1 and not listed:
         return class_help(next(iter(short.values())), key)
     lines = in_columns([(label, summary(cls)) for label, cls in short.items()])
     own = f"  or the import path of {a_role(among)} of your own: my_file.MyClass, in my_file.py here"
-    return "\n".join([f"--{key}=CLASS ({role_names(among)})", *lines, own, f"--{key}.help=CLASS says what a class takes."])
+    several = f"--{key}='[CLASS, {{CLASS: {{option: value}}}}]' (a list of {role_names(among)})"
+    given = several if listed else f"--{key}=CLASS ({role_names(among)})"
+    return "\n".join([given, *lines, own, f"--{key}.help=CLASS says what a class takes."])
 
 
 def class_help(cls: type, key: str) -> str:

@@ -1,10 +1,11 @@
-"""``recsys data describe`` and ``recsys data download``."""
+"""``recsys data prepare`` and ``recsys data download``, and how a source is named on the command line."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pipelines import yaml_text
 from pipelines.commands import UsageError
 from pipelines.component_help import component_help
 from pipelines.config import resolve_option
-from pipelines.tables import console, number, plain_table
+from pipelines.tables import console, duration, plain_table
 from recsys.data.source import Source
 
 
@@ -45,19 +46,43 @@ def source_of(args: argparse.Namespace) -> Source | None:
     return found
 
 
-def describe(args: argparse.Namespace) -> int:
-    """Print what is in a log."""
-    source = source_of(args)
-    if source is None:
-        return 0
-    from recsys.data import describe as facts_of
+def prepare(args: argparse.Namespace) -> int:
+    """Prepare the data of an experiment, or map what is there, and print what became of the rows."""
+    from pipelines.train import experiment_of
 
-    facts = facts_of(source.events(), origin=source.origin)
+    experiment = experiment_of(args)
+    if experiment is None:
+        return 0
+    experiment.check()
+    begun = time.perf_counter()
+    prepared = experiment.prepare(verify=args.verify)
+    seconds = time.perf_counter() - begun
     if args.json:
-        print(json.dumps(facts))
+        print(json.dumps({"fingerprint": prepared.fingerprint, "seconds": seconds, **prepared.report}))
     else:
-        console().print(_table(type(source).__name__, facts))
+        console().print(rows_table(f"{args.config}: what became of the rows", prepared.report))
+        print(f"data {prepared.fingerprint}, ready in {duration(seconds)}")
     return 0
+
+
+def rows_table(title: str, report: Mapping[str, Any]) -> Any:
+    """From the rows that were read, over what each step removed, to the parts."""
+    table = plain_table(title, "", "events", f"{report['owner']}s", "items")
+    if "quarantined" in report:
+        table.add_row("set aside while reading (not in the next line)", f"{report['quarantined']:,}", "", "")
+    table.add_row("read", *(f"{report[name]:,}" for name in ("events", "owners", "items")))
+    for entry in report["cleaning"]:
+        if entry["fold"] is None:
+            table.add_row(f"after {entry['step']}", *_changed(entry))
+    if report["dropped_by_splitter"]:
+        table.add_row("left out by the split", f"{report['dropped_by_splitter']:,}", "", "")
+    for part, counts in report["parts"].items():
+        table.add_row(f"part {part}", *(f"{counts[name]:,}" for name in ("events", "owners", "items")))
+    for fold in ("select", "refit"):
+        for entry in report["cleaning"]:
+            if entry["fold"] == fold:
+                table.add_row(f"trained on in {fold}, after {entry['step']}", *_changed(entry))
+    return table
 
 
 def download(args: argparse.Namespace) -> int:
@@ -73,31 +98,6 @@ def download(args: argparse.Namespace) -> int:
     return 0
 
 
-_WORDS = {
-    "density": "share of all owner-item pairs that occur",
-    "repeats": "share of events that repeat a pair",
-    "length_median": "events an owner, median",
-    "length_mean": "events an owner, mean",
-    "length_max": "events an owner, largest",
-    "top_1_percent": "share of events on the top 1 % of items",
-    "owner": "owner of an event",
-    "parts": "events by part",
-}
-
-
-def _table(title: str, facts: Mapping[str, object]) -> Any:
-    table = plain_table(title, "", "")
-    table.show_header = False
-    for name, value in facts.items():
-        table.add_row(_WORDS.get(name, name), _shown(value))
-    return table
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(inner)}" for key, inner in value.items())
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.2g}" if abs(value) < 0.001 else number(value)
-    return str(value)
+def _changed(entry: Mapping[str, Any]) -> list[str]:
+    """Events, owners and items after a step, and the difference to before it."""
+    return [f"{entry[name][1]:,} ({entry[name][1] - entry[name][0]:+,})" for name in ("events", "owners", "items")]

@@ -8,7 +8,6 @@ from typing import Any
 
 from pipelines.runs import load_runs
 from pipelines.tables import console, number, plain_table
-from recsys.data import prepare
 from recsys.errors import RunError
 from recsys.evaluation import Evaluated, Evaluation
 from recsys.evaluation import evaluate as measure
@@ -44,7 +43,7 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
     evaluation = experiment.evaluation
     if metrics:
         evaluation = Evaluation(metrics=metrics, select=evaluation.select, mask_seen=evaluation.mask_seen, block=evaluation.block)
-    data = prepare(experiment.data, experiment.split, seed=experiment.split_seed)
+    data = experiment.prepare()
     if data.fingerprint != run.about["data"]["fingerprint"]:
         raise RunError(f"the data have changed since {run.id} was tested; its numbers cannot be made again, train it anew")
     fold = data.refit if experiment.fit.refit else data.select

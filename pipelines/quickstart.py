@@ -16,7 +16,6 @@ from pipelines.compare import LEVEL, choose_metrics, compared, comparison_table,
 from pipelines.runs import CONFIG
 from pipelines.tables import console
 from pipelines.train import run_in
-from recsys.data import prepare
 from recsys.data.sources import Simulated
 from recsys.experiment import Experiment
 from recsys.files import finite
@@ -57,7 +56,7 @@ def quickstart(args: argparse.Namespace) -> int:
     three = experiments()
     print("data: a shop log simulated here, split in time", file=sys.stderr)
     for experiment in three.values():  # before the runs, whose times shall compare
-        prepare(experiment.data, experiment.split, seed=experiment.split_seed)
+        experiment.prepare()
     done = {name: one(name, experiment, args.runs, tracking) for name, experiment in three.items()}
     names, runs = list(done), list(done.values())
     if args.json:

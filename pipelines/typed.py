@@ -51,6 +51,11 @@ def roles(hint: Any) -> tuple[type, ...]:
     return tuple(m for m in members(hint) if isinstance(m, type) and m not in plain and not issubclass(m, PurePath) and not get_origin(m))
 
 
+def item_roles(hint: Any) -> tuple[type, ...]:
+    """The configured objects that a list hint asks for."""
+    return tuple(role for m in members(hint) if origin_of(m) in _LISTS for inner in get_args(m) for role in roles(inner))
+
+
 def word(hint: Any) -> str:
     """A hint in the words of a message."""
     names = []

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from recsys.errors import ConfigError
 from recsys.part import Part
 
 # Who can give a capability: the parts are asked in this order, and a need is met by those before it.
-ORDER = ("data", "split", "examples", "model", "batches", "sampler", "loss", "penalty")
+ORDER = ("data", "clean", "split", "examples", "model", "batches", "sampler", "loss", "penalty")
 GIVER = {
     "user": "data",
     "session": "data",
     "time": "data",
     "order": "data",
     "predefined": "data",
+    "weight": "data",
+    "kind": "data",
     "positives": "examples",
     "labels": "examples",
     "pairs": "examples",
@@ -31,6 +34,7 @@ GIVER = {
 
 def check(parts: Mapping[str, object]) -> None:
     """Refuse an impossible combination. ``parts`` maps roles (see ORDER) to objects with ``needs`` and ``gives``; some may be missing.
+    ``clean`` is a list of steps, each with ``needs`` and ``leaves``.
 
     Raises:
         ConfigError: naming the part that needs something, why, and the part that does not give it.
@@ -40,18 +44,26 @@ def check(parts: Mapping[str, object]) -> None:
         part = parts.get(role)
         if part is None:
             continue
-        children = [m for m in part.modules() if isinstance(m, Part)] if isinstance(part, Part) else [part]
-        for child in children:
+        for child in _inside(part):
             for what, why in (child.needs() if hasattr(child, "needs") else {}).items():
                 if what not in have:
                     giver = GIVER.get(what)
                     other = parts.get(giver) if giver else None
-                    by = f"which {title(other)} does not give" if other is not None else "which nothing in this experiment gives"
+                    after = " after cleaning" if giver == "data" and role not in ("data", "clean") and parts.get("clean") else ""
+                    by = f"which {title(other)} does not give{after}" if other is not None else "which nothing in this experiment gives"
                     raise ConfigError(f"{role}: {type(child).__name__} needs {what!r} ({why}), {by}")
+            if hasattr(child, "leaves"):  # a cleaning step may take away, too: users become sessions, ratings are forgotten
+                have = child.leaves(have)
         if isinstance(part, Part):
             have |= part.gives(have)
         elif hasattr(part, "gives"):  # a source gives what its data are
             have |= part.gives()
+
+
+def _inside(part: object) -> list[Any]:
+    if isinstance(part, Part):
+        return [m for m in part.modules() if isinstance(m, Part)]
+    return list(part) if isinstance(part, list | tuple) else [part]
 
 
 def title(part: object) -> str:

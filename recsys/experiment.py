@@ -1,13 +1,15 @@
-"""An experiment: data x split x model x batches x sampler x loss x seed, stated once."""
+"""An experiment: data x cleaning x split x model x batches x sampler x loss x seed, stated once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from recsys import compatibility
 from recsys.batching import Batches, Shuffled
-from recsys.data import Source
+from recsys.cleaning import Step
+from recsys.data import Prepared, Recipe, Source, prepare
 from recsys.errors import ConfigError
 from recsys.evaluation import Evaluation
 from recsys.fit import Fit
@@ -23,10 +25,11 @@ from recsys.tracking import Tracker
 
 
 class Experiment:
-    """One point of the grid. Everything but the first three has a default; the constructor is the configuration.
+    """One point of the grid. Data, split and model must be given, everything else has a default; the constructor is the configuration.
 
     Args:
         data: where the events come from.
+        clean: which events are removed before and after the split, in this order. Default: none.
         split: which events train, validate and test.
         model: a model trained by steps, or a closed form (which takes no sampler, loss or batches).
         sampler: the negatives. Default: one uniform unseen negative.
@@ -45,6 +48,7 @@ class Experiment:
         self,
         *,
         data: Source,
+        clean: Sequence[Step] = (),
         split: Splitter,
         model: Model | ClosedForm,
         sampler: Sampler | None = None,
@@ -58,7 +62,8 @@ class Experiment:
         trained = isinstance(model, Model)
         if trained:
             sampler, loss, batches = sampler or Unseen(), loss or BPR(), batches or Shuffled()
-        self.data, self.split, self.model, self.sampler, self.loss, self.batches = data, split, model, sampler, loss, batches
+        self.data, self.clean, self.split = data, clean, split
+        self.model, self.sampler, self.loss, self.batches = model, sampler, loss, batches
         self.fit, self.evaluation, self.seed, self.split_seed = fit or Fit(), evaluation or Evaluation(), seed, split_seed
         kinds: dict[str, tuple[type, ...]] = {
             "data": (Source,),
@@ -83,6 +88,9 @@ class Experiment:
             elif not isinstance(value, allowed):
                 wanted = " or ".join(kind.__name__ for kind in allowed)
                 raise ConfigError(f"{name}: {value!r} is a {type(value).__name__}, not a {wanted}")
+        for at, step in enumerate(clean):
+            if not isinstance(step, Step):
+                raise ConfigError(f"clean.{at}: {step!r} is a {type(step).__name__}, not a Step")
 
     def check(self) -> None:
         """Refuse parts that do not fit together; no data is read.
@@ -90,12 +98,18 @@ class Experiment:
         Raises:
             ConfigError: with the names of both parts and the reason.
         """
-        parts: dict[str, object] = {"data": self.data, "split": self.split, "model": self.model}
+        recipe = self.recipe()
+        recipe.check()
+        parts: dict[str, object] = {"data": self.data, "clean": recipe.steps, "split": self.split, "model": self.model}
         if isinstance(self.model, Model):
             parts |= {"examples": self.model.examples(), "batches": self.batches, "sampler": self.sampler, "loss": self.loss}
             parts["penalty"] = self.fit.penalty
         compatibility.check(parts)
         self.fit.torch_device()
+
+    def recipe(self) -> Recipe:
+        """What the prepared data depend on."""
+        return Recipe(self.data, self.split, self.clean, self.split_seed)
 
     def spec(self) -> dict[str, Any]:
         """The resolved configuration as plain JSON: every option of every part, defaults included."""
@@ -104,6 +118,10 @@ class Experiment:
     def fingerprint(self) -> str:
         """A short hash of :meth:`spec`: equal configurations have equal fingerprints."""
         return fingerprint(self.spec())
+
+    def prepare(self, *, cache: Path | None = None, verify: bool = False) -> Prepared:
+        """The data that a run trains and tests on (see :func:`recsys.data.prepare`)."""
+        return prepare(self.data, self.split, clean=self.clean, seed=self.split_seed, cache=cache, verify=verify)
 
     def run(
         self,

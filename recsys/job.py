@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from recsys import environment, files
-from recsys.data import prepare
+from recsys.data.audit import audit
 from recsys.data.log import Fold, Prepared
 from recsys.errors import RunError
 from recsys.evaluation import Evaluated, evaluate
@@ -69,14 +69,19 @@ class Job:
     def _prepare(self) -> Prepared:
         self.progress.phase("prepare", 0)
         experiment = self.experiment
-        data = prepare(experiment.data, experiment.split, seed=experiment.split_seed, cache=self.cache)
+        data = experiment.prepare(cache=self.cache)
         before = self.about.get("data")
         if before is not None and before["fingerprint"] != data.fingerprint:
             raise RunError(
                 f"the data have changed since {self.folder.path} was begun; a run goes on with the same data only, start a new one"
             )
-        split = fingerprint({"split": experiment.split, "seed": experiment.split_seed})
-        self.about["data"] = {"fingerprint": data.fingerprint, "split_fingerprint": split, "report": data.report}
+        split = fingerprint({"split": experiment.split, "clean": list(experiment.clean), "seed": experiment.split_seed})
+        audited = audit(data, seed=experiment.split_seed)
+        if audited.status == "red":
+            red = ", ".join(check.name for check in audited.checks if check.status == "red")
+            self.progress.say(f"the leak audit is red ({red}): the numbers do not mean what the split promises; see recsys data audit")
+        known = {"fingerprint": data.fingerprint, "split_fingerprint": split}
+        self.about["data"] = {**known, "report": data.report, "audit": audited.to_json()}
         self.folder.write_about(self.about)
         if self.tracker is not None:
             known = {name: self.about["data"][name] for name in ("fingerprint", "split_fingerprint")}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+import logging
+from collections.abc import Iterator
+from typing import get_args
 
 import polars as pl
 
-from recsys.data.events import listed, suggestion
 from recsys.data.log import OwnerKind
-from recsys.data.source import Source
-from recsys.errors import ConfigError, DataError
+from recsys.data.reading.deliver import Chunk, deliver
+from recsys.data.reading.plan import Head, IdType, Plan, TimeUnit
+from recsys.data.reading.quarantine import Quarantine
+from recsys.data.source import OnError, Source, streamed
+from recsys.errors import ConfigError
 
-TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
-_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+__all__ = ["IdType", "Mapped", "OnError", "TimeUnit"]
+log = logging.getLogger(__name__)
 
 
 class Mapped(Source):
@@ -26,7 +30,10 @@ class Mapped(Source):
     order: str | None
     weight: str | None
     min_weight: float | None
+    kind: str | None
     part: str | None
+    ids: IdType = "auto"
+    _advice = "cast the column"  # about ids that are not alike
 
     def _check_knobs(self) -> None:
         """Refuse a mapping that contradicts itself.
@@ -42,8 +49,9 @@ class Mapped(Source):
             raise ConfigError(
                 f"{name} got time={self.time!r} and order={self.order!r}; give time for real stamps, else order for positions"
             )
-        if self.time_unit not in get_args(TimeUnit):
-            raise ConfigError(f"{name} got time_unit={self.time_unit!r}; allowed are {', '.join(get_args(TimeUnit))}")
+        for knob, allowed in (("time_unit", TimeUnit), ("ids", IdType), ("on_error", OnError)):
+            if getattr(self, knob) not in get_args(allowed):
+                raise ConfigError(f"{name} got {knob}={getattr(self, knob)!r}; allowed are {', '.join(get_args(allowed))}")
         if self.min_weight is not None and self.weight is None:
             raise ConfigError(f"{name} got min_weight={self.min_weight} without weight; name the column it compares")
         used = list(self.mapping().values())
@@ -53,7 +61,7 @@ class Mapped(Source):
 
     def mapping(self) -> dict[str, str]:
         """Canonical name -> column of the table."""
-        roles = ("user", "session", "item", "time", "order", "weight", "part")
+        roles = ("user", "session", "item", "time", "order", "weight", "kind", "part")
         return {role: column for role in roles if (column := getattr(self, role)) is not None}
 
     @property
@@ -72,47 +80,31 @@ class Mapped(Source):
     def predefined(self) -> bool:
         return self.part is not None
 
-    def canonical(self, table: pl.LazyFrame, origin: str) -> pl.LazyFrame:
-        """The mapped columns under their canonical names, with times as Datetime and rows below ``min_weight`` left out.
+    def heads(self) -> list[Head]:
+        """The first rows of each file, under the canonical names."""
+        raise NotImplementedError
+
+    def chunks(self, plan: Plan) -> Iterator[Chunk]:
+        """All rows of all files, under the canonical names, as they are."""
+        raise NotImplementedError
+
+    def plan(self) -> Plan:
+        """The types of the columns, from the first rows.
 
         Raises:
-            DataError: a named column is not in the table, or times cannot be understood.
+            DataError: a file is missing, empty or unreadable, a named column is not there or holds what it cannot.
         """
-        schema = table.collect_schema()
-        for role, column in self.mapping().items():
-            if column not in schema:
-                names = schema.names()
-                raise DataError(
-                    f"{origin}: no column {column!r} (named for {role}) among {listed(names)}"
-                    f"{suggestion(column, names) or f'; say which one it is with {role}='}"
-                )
-        chosen = table.select(pl.col(column).alias(role) for role, column in self.mapping().items())
-        if self.time is not None:
-            chosen = chosen.with_columns(self._stamp(schema[self.time], origin))
-        if self.weight is not None and schema[self.weight].is_numeric():
-            if self.min_weight is not None:
-                chosen = chosen.filter(pl.col("weight").is_null() | (pl.col("weight") >= self.min_weight))
-            chosen = chosen.with_columns(pl.col("weight").cast(pl.Float32))
-        return chosen
+        return Plan.of(self.mapping(), self.heads(), ids=self.ids, time_unit=self.time_unit, advice=self._advice)
 
-    def _stamp(self, dtype: pl.DataType, origin: str) -> pl.Expr:
-        time = pl.col("time")
-        if isinstance(dtype, pl.Date | pl.Datetime):
-            return time if getattr(dtype, "time_zone", None) else time.cast(pl.Datetime("us"))
-        if dtype == pl.String and self.time_unit == "auto":
-            return time.str.to_datetime(time_unit="us", strict=True, time_zone=None)
-        if dtype.is_numeric() and self.time_unit != "auto":
-            wide = time.cast(pl.Int64) if dtype.is_integer() else time.cast(pl.Float64)
-            factor = _MICROSECONDS.get(self.time_unit, 1)
-            limit = (2**63 - 1) // factor  # what is beyond stays beyond, instead of coming round
-            stamp = wide // 1_000 if self.time_unit == "ns" else (wide.clip(-limit, limit) if dtype.is_integer() else wide) * factor
-            return stamp.cast(pl.Int64).cast(pl.Datetime("us"))
-        if dtype.is_numeric():
-            raise DataError(
-                f"{origin}: time column {self.time!r} holds numbers; say their unit with time_unit=s, ms, us or ns (since 1970), "
-                "or use order= for positions"
-            )
-        raise DataError(
-            f"{origin}: time column {self.time!r} is {dtype} and time_unit={self.time_unit}; "
-            "use dates or ISO texts with auto, numbers with s, ms, us or ns"
-        )
+    def batches(self, quarantine: Quarantine | None = None) -> Iterator[pl.DataFrame]:
+        plan = self.plan()
+        return deliver(self.chunks(plan), plan, quarantine, min_weight=self.min_weight, origin=self.origin)
+
+    def events(self) -> pl.LazyFrame:
+        return streamed(self._kept, self.plan().schema)
+
+    def _kept(self) -> Iterator[pl.DataFrame]:
+        quarantine = Quarantine() if self.on_error == "quarantine" else None
+        yield from self.batches(quarantine)
+        if quarantine is not None and quarantine.rows:
+            log.warning("%s: %s rows were set aside", self.origin, f"{quarantine.rows:,}")

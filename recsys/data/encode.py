@@ -1,148 +1,192 @@
-"""From labelled events to training logs and holdouts.
+"""From a labelled log to training logs and holdouts, block by block.
 
-Letters: E events (sorted by owner, then time or order, then item), U owners, N items, Q queries.
+Letters: E events of a block (sorted by owner, then time or order, then item), U its owners, N items of the whole log, Q queries.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 
-from recsys.data.events import owner_of
-from recsys.data.log import Fold, Histories, Holdout, Log, OwnerKind
-from recsys.data.vocabulary import Codes, Vocabulary
+from recsys.data.blocks import Blocks, codes, offsets_of
+from recsys.data.events import clock_of
+from recsys.data.kernels import Codes, Ints, Mask, first_of_pair, in_history
+from recsys.data.labels import ASKED, EARLIER, LEARNT, Label, Labels, among
+from recsys.data.store import Writer
 
-TRAIN, VALID, TEST = 0, 1, 2
-Mask = NDArray[np.bool_]
 Counts = dict[str, int]
 
 
-@dataclass(frozen=True)
-class Rows:
-    """All labelled events as arrays [E], sorted. ``part`` is 0 train, 1 valid, 2 test. Codes are those of the whole data."""
+@dataclass
+class Block:
+    """A block as arrays. ``owner`` int64 [U] are codes of the log, ``code`` int64 [U] those of the training log (-1: not in it)."""
 
-    owner_kind: OwnerKind
-    owners: Vocabulary
-    items: Vocabulary
-    part: NDArray[np.int8]
+    offsets: Ints
+    owner: Ints
+    item: Codes
+    label: Label
+    time: Ints | None
     weight: NDArray[np.float32] | None
-
-    @staticmethod
-    def of(events: pl.DataFrame, label: pl.Series, keys: list[str]) -> Rows:
-        """Events whose label is null are left out."""
-        kind = owner_of(events.columns)
-        extra = ["weight"] if "weight" in events.columns else []
-        frame = events.select(*keys, *extra).with_columns(label.to_physical().cast(pl.Int8).alias("label"))
-        frame = frame.filter(pl.col("label").is_not_null()).sort([*keys, *extra, "label"])
-        weight = frame["weight"].to_numpy().astype(np.float32) if extra else None
-        return Rows(kind, Vocabulary.of(frame[kind]), Vocabulary.of(frame["item"]), frame["label"].to_numpy(), weight)
+    code: Ints
+    start: Ints  # [U] where the owner's events begin in the training log
+    stop: Ints  # [U]
 
 
-def offsets_of(code: Codes, size: int) -> Codes:
-    """[size + 1] where each code's rows begin, for codes in ascending order."""
-    return np.concatenate([[0], np.bincount(code, minlength=size).cumsum()]).astype(np.int64)
+class FoldWriter:
+    """Writes one training log, and one holdout for each part that is asked, under the names of a fold.
 
-
-def fold(rows: Rows, known: list[int], asked: dict[str, int], *, keep_repeats: bool) -> tuple[Fold, dict[str, Counts]]:
-    """A training log of the parts ``known``, and one holdout for each part in ``asked``.
-
-    Returns:
-        the fold, and for each holdout the count of its events by what became of them.
+    Args:
+        name: ``select`` or ``refit``.
+        log: the log, whose blocks are then given to :meth:`add` in order.
+        known: bool [N], the items with a training event.
+        out: where the arrays go.
+        keep_repeats: see :func:`recsys.data.prepare.prepare`.
     """
-    learnt: Mask = np.isin(rows.part, known)
-    item_ids, item_code = rows.items.narrowed(learnt)
-    owner_ids, owner_code = rows.owners.narrowed(learnt)
-    train = Log(
-        items=torch.from_numpy(item_code[rows.items.codes[learnt]].astype(np.int32)),
-        offsets=torch.from_numpy(offsets_of(owner_code[rows.owners.codes[learnt]], len(owner_ids))),
-        num_items=len(item_ids),
-        owner_kind=rows.owner_kind,
-        weight=None if rows.weight is None else torch.from_numpy(rows.weight[learnt]),
-    )
-    holdouts, counted = {}, {}
-    for name, part in asked.items():
-        if rows.owner_kind == "user":
-            holdouts[name], counted[name] = _of_users(rows, part, item_code, owner_code, keep_repeats)
+
+    def __init__(self, name: str, log: Blocks, known: Mask, out: Writer, *, keep_repeats: bool) -> None:
+        self.name, self.out, self.keep_repeats = name, out, keep_repeats
+        self.owners, self.by_user = log.owners, log.owner_kind == "user"
+        self.kind = log.owner_kind
+        self.item_code = np.where(known, known.cumsum() - 1, -1).astype(np.int32)
+        self.events = self.users = 0
+        self.counts: dict[str, Counts] = {}  # what became of the held-out events, by part
+        self._at: Counts = {}
+        out.frame(f"{name}.items", log.items.filter(pl.Series(known)).alias("id").to_frame())
+        for at in ("train", *ASKED[name]):
+            self._append(f"{at}.offsets", np.zeros(1, dtype=np.int64))
+
+    def _append(self, name: str, values: NDArray[Any]) -> None:
+        self.out.append(f"{self.name}.{name}", values)
+
+    def add(self, frame: pl.DataFrame, label: Label) -> None:
+        """The next block of the log, with the label of each event."""
+        if (label < 0).any():
+            frame, label = frame.filter(pl.Series(label >= 0)).rechunk(), label[label >= 0]
+        block = self._learn(frame, label)
+        for part, held in ASKED[self.name].items():
+            found = self._of_users(block, held, part) if self.by_user else self._of_sessions(block, held, part)
+            known = self.counts.setdefault(part, dict.fromkeys(found, 0))
+            for count, value in found.items():
+                known[count] += value
+
+    def _learn(self, frame: pl.DataFrame, label: Label) -> Block:
+        offsets, owner = offsets_of(frame[self.kind])
+        learnt = among(label, LEARNT[self.name])
+        size = np.add.reduceat(np.append(learnt, False), offsets[:-1], dtype=np.int64) if len(owner) else np.zeros(0, dtype=np.int64)
+        known = size > 0
+        stop = self.events + size.cumsum()
+        code = np.where(known, self.users + known.cumsum() - 1, -1)
+        clock = clock_of(frame.columns)
+        time = frame["time"].to_physical().to_numpy() if clock == "time" else None
+        weight = frame["weight"].to_numpy() if "weight" in frame.columns else None
+        item = codes(frame["item"])
+        self._append("train.items", self.item_code[item[learnt]])
+        self._append("train.offsets", stop[known])
+        for name, values in (("time", time), ("weight", weight)):
+            if values is not None:
+                self._append(f"train.{name}", values[learnt])
+        self.out.rows(f"{self.name}.owners", self.owners.gather(owner[known]).alias("id").to_frame())
+        self.events, self.users = self.events + int(size.sum()), self.users + int(known.sum())
+        return Block(offsets, owner, item, label, time, weight, code, stop - size, stop)
+
+    def _of_users(self, b: Block, held: int, part: str) -> Counts:
+        """One query per user with at least one relevant item; the history is what is known of the user by then."""
+        earlier_parts = EARLIER[held]
+        row = np.flatnonzero(b.label == held)
+        counts = {"events": len(row), "duplicates": 0, "in_history": 0}
+        earlier = among(b.label, earlier_parts)
+        who = np.searchsorted(b.offsets, row, side="right") - 1
+        fresh = first_of_pair(np.searchsorted(who, np.arange(len(b.owner) + 1)), b.item[row], len(self.item_code))
+        counts["duplicates"] = int((~fresh).sum())
+        if not self.keep_repeats:
+            again = in_history(b.offsets, b.item, earlier, len(self.item_code))[row]
+            counts["in_history"] = int((fresh & again).sum())
+            fresh &= ~again
+        row, who = row[fresh], who[fresh]
+        users, first, query = np.unique(who, return_index=True, return_inverse=True)
+        time = None if b.time is None else b.time[row][first]
+        order = np.lexsort((b.item[row], who))
+        item, query = self.item_code[b.item[row][order]], query[order]
+        known = item >= 0
+        if earlier_parts == LEARNT[self.name]:
+            start, stop = b.start[users], b.stop[users]
         else:
-            holdouts[name], counted[name] = _of_sessions(rows, part, item_code, owner_code)
-    return Fold(train, holdouts, item_ids, owner_ids), counted
+            start, stop = self._history(part, b, users, earlier)
+        counts |= {"relevant": int(known.sum()), "unknown_items": int((~known).sum()), "queries": len(users)}
+        counts |= {"empty_histories": int((start == stop).sum()), "unknown_owners": int((b.code[users] < 0).sum())}
+        self._ask(part, item[known], query[known], np.bincount(query[~known], minlength=len(users)), time)
+        self._window(part, start, stop, b.code[users])
+        self.out.rows(f"{self.name}.{part}.query", pl.DataFrame({"user": self.owners.gather(b.owner[users])}))
+        return counts
+
+    def _history(self, part: str, b: Block, users: Ints, earlier: Mask) -> tuple[Ints, Ints]:
+        """Write what is known of these users by then, items without a training event left out; from where to where it is."""
+        asked = np.zeros(len(b.owner), dtype=bool)
+        asked[users] = True
+        usable = earlier & np.repeat(asked, np.diff(b.offsets))
+        usable &= self.item_code[b.item] >= 0
+        size = np.add.reduceat(np.append(usable, False), b.offsets[:-1], dtype=np.int64)[users] if len(users) else np.zeros(0, np.int64)
+        base = self._moved(f"{part}.history.items", int(size.sum()))
+        self._append(f"{part}.history.items", self.item_code[b.item[usable]])
+        stop = base + size.cumsum()
+        return stop - size, stop
+
+    def _of_sessions(self, b: Block, held: int, part: str) -> Counts:
+        """One query per held-out event that has an event before it in its session; the history is the session so far."""
+        holds = np.logical_or.reduceat(np.append(b.label == held, False), b.offsets[:-1]) if len(b.owner) else np.zeros(0, dtype=bool)
+        inside = np.flatnonzero(np.repeat(holds, np.diff(b.offsets)) & (b.label <= held))
+        session = np.searchsorted(b.offsets, inside, side="right") - 1
+        begin = np.searchsorted(session, session)
+        position = np.arange(len(inside)) - begin
+        item = self.item_code[b.item[inside]]
+        known = item >= 0
+        before = np.concatenate([[0], known.cumsum()])
+        asked = np.flatnonzero((b.label[inside] == held) & (position > 0))
+        base = self._moved(f"{part}.history.items", int(known.sum()))
+        start, stop = base + before[begin[asked]], base + before[asked]
+        counts = {"events": int((b.label[inside] == held).sum())}
+        counts |= {"first_of_session": counts["events"] - len(asked)}
+        counts |= {"relevant": int(known[asked].sum()), "unknown_items": int((~known[asked]).sum()), "queries": len(asked)}
+        counts |= {"empty_histories": int((start == stop).sum()), "unknown_owners": int((b.code[session[asked]] < 0).sum())}
+        self._append(f"{part}.history.items", item[known])
+        query = np.arange(len(asked))[known[asked]]
+        time = None if b.time is None else b.time[inside][asked]
+        self._ask(part, item[asked][known[asked]], query, ~known[asked], time)
+        self._window(part, start, stop, b.code[session[asked]])
+        ids = self.owners.gather(b.owner[session[asked]])
+        self.out.rows(f"{self.name}.{part}.query", pl.DataFrame({"session": ids, "position": position[asked]}))
+        return counts
+
+    def _ask(self, part: str, item: Codes, query: Ints, unknown: NDArray[Any], time: Ints | None) -> None:
+        """Relevant items, ascending within each query; ``query`` counts the queries of this block from 0."""
+        base = self._moved(f"{part}.items", len(item))
+        self._append(f"{part}.items", item)
+        self._append(f"{part}.offsets", base + np.bincount(query, minlength=len(unknown)).cumsum())
+        self._append(f"{part}.unknown", unknown.astype(np.int64))
+        if time is not None:
+            self._append(f"{part}.time", time)
+
+    def _window(self, part: str, start: Ints, stop: Ints, owner: Ints) -> None:
+        for name, values in (("start", start), ("stop", stop), ("owner", owner)):
+            self._append(f"{part}.history.{name}", values.astype(np.int64))
+
+    def _moved(self, name: str, by: int) -> int:
+        """How long an array was before ``by`` entries are appended."""
+        before = self._at.get(name, 0)
+        self._at[name] = before + by
+        return before
 
 
-def _of_users(rows: Rows, part: int, item_code: Codes, owner_code: Codes, keep_repeats: bool) -> tuple[Holdout, Counts]:
-    """One query per user with at least one relevant item; the history is what the user did in earlier parts."""
-    held, earlier = rows.part == part, rows.part < part
-    num = len(rows.items.ids)
-    pair = rows.owners.codes * num + rows.items.codes
-    asked = _distinct(np.sort(pair[held]))
-    counts = {"events": int(held.sum()), "duplicates": int(held.sum()) - len(asked), "in_history": 0}
-    if not keep_repeats:
-        fresh = ~_among(asked, np.sort(pair[earlier]))
-        counts["in_history"] = int((~fresh).sum())
-        asked = asked[fresh]
-    user, item = asked // num, item_code[asked % num]
-    users = _distinct(user)
-    query = np.searchsorted(users, user)
-    is_known = item >= 0
-    known = rows.owners.codes[earlier], item_code[rows.items.codes[earlier]]
-    usable = known[1] >= 0
-    begin = offsets_of(known[0][usable], len(rows.owners.ids))
-    histories = _histories(known[1][usable], begin[users], begin[users + 1], owner_code[users])
-    counts |= {"relevant": int(is_known.sum()), "unknown_items": int((~is_known).sum()), "queries": len(users)}
-    holdout = Holdout(
-        histories=histories,
-        items=torch.from_numpy(item[is_known].astype(np.int32)),
-        offsets=torch.from_numpy(offsets_of(query[is_known], len(users))),
-        unknown=torch.from_numpy(np.bincount(query[~is_known], minlength=len(users)).astype(np.int64)),
-        query=pl.DataFrame({"user": rows.owners.ids.gather(pl.Series(users, dtype=pl.UInt32))}),
-    )
-    return holdout, counts | _cold(histories)
-
-
-def _of_sessions(rows: Rows, part: int, item_code: Codes, owner_code: Codes) -> tuple[Holdout, Counts]:
-    """One query per held-out event that has an event before it in its session; the history is the session so far."""
-    session, item = rows.owners.codes, item_code[rows.items.codes]
-    inside = _among(session, _distinct(session[rows.part == part])) & (rows.part <= part)
-    session, item, held = session[inside], item[inside], rows.part[inside] == part
-    begin = offsets_of(session, len(rows.owners.ids))[session]
-    position = np.arange(len(session)) - begin
-    is_known = item >= 0
-    before = np.concatenate([[0], is_known.cumsum()])
-    at = np.flatnonzero(held & (position > 0))
-    histories = _histories(item[is_known], before[begin[at]], before[at], owner_code[session[at]])
-    counts = {"events": int(held.sum()), "first_of_session": int(held.sum()) - len(at)}
-    counts |= {"relevant": int(is_known[at].sum()), "unknown_items": int((~is_known[at]).sum()), "queries": len(at)}
-    holdout = Holdout(
-        histories=histories,
-        items=torch.from_numpy(item[at][is_known[at]].astype(np.int32)),
-        offsets=torch.from_numpy(np.concatenate([[0], is_known[at].cumsum()]).astype(np.int64)),
-        unknown=torch.from_numpy((~is_known[at]).astype(np.int64)),
-        query=pl.DataFrame({"session": rows.owners.ids.gather(pl.Series(session[at], dtype=pl.UInt32)), "position": position[at]}),
-    )
-    return holdout, counts | _cold(histories)
-
-
-def _distinct(ascending: Codes) -> Codes:
-    return np.asarray(ascending[np.diff(ascending, prepend=-1) != 0], dtype=np.int64)
-
-
-def _among(values: Codes, ascending: Codes) -> Mask:
-    """Whether each value is one of ``ascending``."""
-    at = np.searchsorted(ascending, values)
-    return np.asarray(np.append(ascending, -1)[at] == values)
-
-
-def _histories(items: Codes, start: Codes, stop: Codes, owner: Codes) -> Histories:
-    return Histories(
-        items=torch.from_numpy(items.astype(np.int32)),
-        start=torch.from_numpy(start.astype(np.int64)),
-        stop=torch.from_numpy(stop.astype(np.int64)),
-        owner=torch.from_numpy(owner.astype(np.int64)),
-    )
-
-
-def _cold(histories: Histories) -> Counts:
-    return {"empty_histories": int((histories.lengths() == 0).sum()), "unknown_owners": int((histories.owner < 0).sum())}
+def known_items(log: Blocks, labels: Labels, parts: Mapping[str, frozenset[int]], items: int) -> dict[str, Mask]:
+    """For each name, bool [N]: items with an event in one of its parts."""
+    known = {name: np.zeros(items, dtype=bool) for name in parts}
+    for block, label in zip(log, labels, strict=True):
+        item = codes(block["item"])
+        for name, chosen in parts.items():
+            known[name][item[among(label, chosen)]] = True
+    return known

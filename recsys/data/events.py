@@ -8,6 +8,7 @@ Events are rows of a :class:`polars.LazyFrame` with these columns and no others 
 ``time``                  Datetime("us"), optional    a real time stamp (UTC when the data says nothing else)
 ``order``                 Int64, optional             a position inside the owner, for data without a clock; not with ``time``
 ``weight``                Float32, optional           how much the event counts, >= 0
+``kind``                  String, optional            what the event was: "clicks", "carts", ... (may stay an Enum or Categorical)
 ``part``                  String, optional            "train", "valid" or "test": a split that came with the data
 ========================  ==========================  ==============================================================
 """
@@ -16,9 +17,10 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import get_args
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import cast, get_args
 
 import polars as pl
 
@@ -28,7 +30,7 @@ from recsys.errors import DataError
 log = logging.getLogger(__name__)
 
 PARTS = pl.Enum(["train", "valid", "test"])
-COLUMNS = ("user", "session", "item", "time", "order", "weight", "part")
+COLUMNS = ("user", "session", "item", "time", "order", "weight", "kind", "part")
 _IDS = ("user", "session", "item")
 _EARLIEST, _LATEST = pl.datetime(1970, 1, 1), pl.datetime(2200, 1, 1)
 _ADVICE = {  # part of a message of the reader -> what to do
@@ -89,7 +91,7 @@ def check(events: pl.LazyFrame | pl.DataFrame, *, origin: str = "events") -> pl.
     lazy = events.lazy()
     try:
         schema = lazy.collect_schema()
-        _check_schema(schema, origin)
+        check_schema(schema, origin)
         chosen = [name for name in COLUMNS if name in schema]
         frame = lazy.select(chosen).collect(engine="streaming")
     except pl.exceptions.NoDataError:
@@ -97,17 +99,22 @@ def check(events: pl.LazyFrame | pl.DataFrame, *, origin: str = "events") -> pl.
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(f"{origin}: cannot be read as events: {reason(error)}") from None
     if not len(frame):
-        raise DataError(f"{origin}: there are no events (0 rows); check the file and any filter such as min_weight")
-    for name in chosen:
-        _check_values(frame[name], origin)
-    frame = _cast(frame, origin)
-    if "time" in frame.columns and frame.select((pl.col("time") < pl.datetime(1971, 1, 1)).all()).item():
-        first, last = frame["time"].min(), frame["time"].max()
-        log.warning("%s: times run from %s to %s, as when numbers are read in too small a unit; check time_unit", origin, first, last)
+        raise DataError(no_events(origin))
+    for fault in faults(frame):
+        raise DataError(f"{origin}: {fault.text(fault.first)}")
+    frame = cast_events(frame, origin)
+    times = Times()
+    times.see(frame)
+    times.warn(origin)
     return frame
 
 
-def _check_schema(schema: pl.Schema, origin: str) -> None:
+def no_events(origin: str) -> str:
+    return f"{origin}: there are no events (0 rows); check the file and any filter such as min_weight"
+
+
+def check_schema(schema: pl.Schema, origin: str) -> None:
+    """Raises DataError if the canonical columns are not there, or have types that cannot be right."""
     names = schema.names()
     try:
         owner = owner_of(names)
@@ -136,39 +143,108 @@ def _check_schema(schema: pl.Schema, origin: str) -> None:
         raise DataError(f"{origin}: column 'order' is {schema['order']}; positions are integers: cast the column")
     if "weight" in names and not schema["weight"].is_numeric():
         raise DataError(f"{origin}: column 'weight' is {schema['weight']}; weights are numbers: cast the column")
+    if "kind" in names and schema["kind"] not in (pl.String, pl.Categorical, pl.Enum):
+        raise DataError(f"{origin}: column 'kind' is {schema['kind']}; it holds texts such as 'clicks': cast the column")
     if "part" in names and schema["part"] not in (pl.String, pl.Categorical, pl.Enum):
         raise DataError(f"{origin}: column 'part' is {schema['part']}; it holds 'train', 'valid' or 'test'")
 
 
-def _check_values(column: pl.Series, origin: str) -> None:
+@dataclass(frozen=True)
+class Fault:
+    """Rows of a frame of events whose value in one column cannot be used."""
+
+    column: str
+    bad: pl.Series  # bool [rows]
+    values: pl.Series | None  # what stands there; None: nothing does
+    why: str  # what is allowed, or what to do
+
+    @property
+    def first(self) -> int:
+        return int(self.bad.arg_max() or 0)
+
+    def value(self, row: int) -> str | None:
+        """The value in words."""
+        if self.values is None:
+            return None
+        return _moment(self.values, row) if self.values.dtype.is_temporal() else repr(self.values[row])
+
+    def text(self, row: int) -> str:
+        """A message about one row."""
+        count = int(self.bad.sum())
+        where = f"column {self.column!r}, row {row} (counting from 0)"
+        if self.values is None:
+            return f"{where} has no value" + ("; drop or fill this row first" if count == 1 else f", as in {count:,} rows; {self.why}")
+        return f"{where} is {self.value(row)}{'' if count == 1 else f', as in {count:,} rows'}; {self.why}"
+
+
+NO_VALUE = "drop or fill them first"
+
+
+def faults(frame: pl.DataFrame) -> Iterator[Fault]:
+    """The columns with values that cannot be used, by the rules of the schema; columns and rows in order."""
+    for column in frame.iter_columns():
+        if column.null_count():
+            yield Fault(column.name, column.is_null(), None, NO_VALUE)
+        bad, allowed = _outside(column)
+        if bad is not None and bad.any():
+            yield Fault(column.name, bad.fill_null(False), column, allowed)
+
+
+def _outside(column: pl.Series) -> tuple[pl.Series | None, str]:
+    """Which values are outside what the schema allows (null for null), and what it allows."""
     name = column.name
-    if missing := column.null_count():
-        others = "; drop or fill this row first" if missing == 1 else f", as in {missing:,} rows; drop or fill them first"
-        raise DataError(f"{origin}: {_where(column.is_null(), name)} has no value{others}")
-    bad: pl.Series | None = None
-    allowed = ""
-    if name in _IDS and not column.dtype.is_integer():
-        bad, allowed = column.cast(pl.String).str.strip_chars() == "", "an id is not an empty text"
-    elif name == "time":
+    if name == "kind" or (name in _IDS and not column.dtype.is_integer()):
+        return column.cast(pl.String).str.strip_chars() == "", f"{'a kind' if name == 'kind' else 'an id'} is not an empty text"
+    if name == "time":
         frame = column.to_frame()
-        bad = frame.select(
-            (pl.col(name).dt.replace_time_zone(None) if getattr(column.dtype, "time_zone", None) else pl.col(name))
-            .is_between(_EARLIEST, _LATEST)
-            .not_()
-        ).to_series()
-        allowed = "times lie between 1970 and 2200: check time_unit"
-    elif name == "weight":
-        bad, allowed = ~(column.cast(pl.Float64).is_finite() & (column >= 0)), "weights are finite and >= 0"
-    elif name == "part":
-        bad, allowed = ~column.cast(pl.String).is_in(PARTS.categories.to_list()), "parts are 'train', 'valid' and 'test'"
-    if bad is not None and bad.any():
-        first = int(bad.arg_max() or 0)
-        shown = _moment(column, first) if name == "time" else repr(column[first])
-        others = "" if bad.sum() == 1 else f", as in {int(bad.sum()):,} rows"
-        raise DataError(f"{origin}: {_where(bad, name)} is {shown}{others}; {allowed}")
+        plain = pl.col(name).dt.replace_time_zone(None) if getattr(column.dtype, "time_zone", None) else pl.col(name)
+        outside = frame.select(plain.is_between(_EARLIEST, _LATEST).not_()).to_series()
+        return outside, "times lie between 1970 and 2200: check time_unit"
+    if name == "weight":
+        return ~(column.cast(pl.Float64).is_finite() & (column >= 0)), "weights are finite and >= 0"
+    if name == "part":
+        return ~column.cast(pl.String).is_in(PARTS.categories.to_list()), "parts are 'train', 'valid' and 'test'"
+    return None, ""
 
 
-def _cast(frame: pl.DataFrame, origin: str) -> pl.DataFrame:
+class Times:
+    """The times of a log, seen piece by piece, and a warning where their unit is probably not the one that was said."""
+
+    def __init__(self) -> None:
+        self.first: datetime | None = None
+        self.last: datetime | None = None
+        self.future = 0
+        self.count = 0
+        self._limit = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
+
+    def see(self, frame: pl.DataFrame) -> None:
+        """Count canonical events."""
+        if "time" not in frame.columns or not len(frame):
+            return
+        time = frame["time"]
+        first, last = cast(datetime, time.min()), cast(datetime, time.max())
+        self.first = first if self.first is None else min(self.first, first)
+        self.last = last if self.last is None else max(self.last, last)
+        self.count += len(time)
+        if last > self._limit:
+            self.future += int((time > self._limit).sum())
+
+    def warn(self, origin: str) -> None:
+        """Warn of a log that ends before 1971, or has events later than tomorrow."""
+        if self.last is not None and self.last < datetime(1971, 1, 1):
+            words = "%s: times run from %s to %s, as when numbers are read in too small a unit; check time_unit"
+            log.warning(words, origin, self.first, self.last)
+        if self.future:
+            words = "%s: %s of %s events are later than tomorrow, the last at %s; check time_unit"
+            log.warning(words, origin, f"{self.future:,}", f"{self.count:,}", self.last)
+
+
+def cast_events(frame: pl.DataFrame, origin: str) -> pl.DataFrame:
+    """Checked events with the types of the schema; times with a zone become UTC.
+
+    Raises:
+        DataError: an integer does not fit 64 bits.
+    """
     schema = frame.schema
     into: dict[str, pl.DataType | type[pl.DataType]] = {
         name: (pl.Int64 if schema[name].is_integer() else pl.String) for name in _IDS if name in schema
@@ -181,10 +257,6 @@ def _cast(frame: pl.DataFrame, origin: str) -> pl.DataFrame:
         return frame.cast({name: dtype for name, dtype in into.items() if name in schema})
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{origin}: ids or positions do not fit 64-bit integers: {reason(error)}") from None
-
-
-def _where(bad: pl.Series, name: str) -> str:
-    return f"column {name!r}, row {int(bad.arg_max() or 0)} (counting from 0)"
 
 
 def _moment(times: pl.Series, row: int) -> str:

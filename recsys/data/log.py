@@ -19,7 +19,8 @@ OwnerKind = Literal["user", "session"]
 class Log:
     """Training events as rows of owners: the events of owner ``u`` are ``items[offsets[u]:offsets[u + 1]]``, oldest first.
 
-    Shapes: ``items`` int32 [E], ``offsets`` int64 [U + 1], ``weight`` float32 [E] or None. Tensors may be memory-mapped.
+    Shapes: ``items`` int32 [E], ``offsets`` int64 [U + 1], ``weight`` float32 [E] or None, ``time`` int64 [E] (microseconds since 1970) or
+    None. Tensors may be memory-mapped.
     """
 
     items: Tensor
@@ -27,6 +28,7 @@ class Log:
     num_items: int
     owner_kind: OwnerKind = "user"
     weight: Tensor | None = None
+    time: Tensor | None = None
 
     @property
     def num_owners(self) -> int:
@@ -49,7 +51,7 @@ class Log:
     def fingerprint(self) -> str:
         """A short hash of the content (16 hexadecimal digits)."""
         digest = hashlib.blake2b(digest_size=8)
-        for tensor in (self.items, self.offsets) + (() if self.weight is None else (self.weight,)):
+        for tensor in (t for t in (self.items, self.offsets, self.weight, self.time) if t is not None):
             digest.update(tensor.contiguous().numpy().data)
         digest.update(f"{self.num_items} {self.owner_kind}".encode())
         return digest.hexdigest()
@@ -105,7 +107,7 @@ class Holdout:
 
     ``unknown`` int64 [Q] counts relevant items that training does not know (they can never be recommended; they are in no
     ``items``). ``query`` has one row a query: the original id (column ``user`` or ``session``) and, for prefixes of sessions,
-    ``position``.
+    ``position``. ``time`` int64 [Q], for data with a clock: the time of the query's first held-out event (microseconds since 1970).
     """
 
     histories: Histories
@@ -113,6 +115,7 @@ class Holdout:
     offsets: Tensor
     unknown: Tensor
     query: pl.DataFrame = field(repr=False)
+    time: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.histories)

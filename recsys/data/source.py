@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from recsys.data.log import OwnerKind
+from recsys.data.reading.deliver import checked
+from recsys.data.reading.quarantine import Quarantine
 from recsys.part import fingerprint, spec
+
+if TYPE_CHECKING:
+    from recsys.cleaning.step import Step
+
+OnError = Literal["raise", "quarantine"]
 
 
 class Source:
@@ -20,6 +28,7 @@ class Source:
     """
 
     published: ClassVar[Mapping[str, int]] = {}  # counts of a named data set: any of events, owners, items; a difference is warned of
+    on_error: OnError = "raise"  # what a bad row does: it ends the reading, or is set aside and listed
 
     @property
     def owner(self) -> OwnerKind:
@@ -42,13 +51,24 @@ class Source:
         return False
 
     @property
+    def weighted(self) -> bool:
+        """Whether events have weights (column ``weight``)."""
+        return False
+
+    @property
+    def kinds(self) -> bool:
+        """Whether events say of what kind they are (column ``kind``)."""
+        return False
+
+    @property
     def origin(self) -> str:
         """What messages about the events call it."""
         return type(self).__name__
 
     def gives(self) -> set[str]:
-        """Capabilities for splitters and models: the owner kind, and ``time``, ``order``, ``predefined`` where they hold."""
-        held = {"time": self.timed, "order": self.ordered, "predefined": self.predefined}
+        """Capabilities for steps, splitters and models: the owner kind, and ``time``, ``order``, ``predefined``, ``weight``, ``kind`` where
+        they hold."""
+        held = {"time": self.timed, "order": self.ordered, "predefined": self.predefined, "weight": self.weighted, "kind": self.kinds}
         return {self.owner} | {name for name, true in held.items() if true}
 
     def files(self) -> list[Path]:
@@ -59,11 +79,44 @@ class Source:
         """
         return []
 
+    def steps(self) -> list[Step]:
+        """Cleaning that makes the data set what its name says (ratings of at least 4 are events); it comes before all other."""
+        return []
+
     def events(self) -> pl.LazyFrame:
-        """The events in canonical columns, unchecked (see :mod:`recsys.data.events`)."""
+        """The events in canonical columns, unchecked and before :meth:`steps` (see :mod:`recsys.data.events`)."""
         raise NotImplementedError
+
+    def batches(self, quarantine: Quarantine | None = None) -> Iterator[pl.DataFrame]:
+        """The checked events in chunks of at most 2 M rows, in the order of the files, with the same final types in each.
+
+        Types are those of :func:`recsys.data.events.check`; ``kind`` may be an Enum or Categorical. Memory does not grow with the data
+        where :meth:`events` is a lazy scan, or the source reads its files itself.
+
+        Args:
+            quarantine: where bad rows go; None: the first one ends the reading.
+
+        Raises:
+            DataError: a file that cannot be read, a bad row without a quarantine, or no event at all.
+        """
+        return checked(self.events(), quarantine, origin=self.origin)
 
     def fingerprint(self) -> str:
         """A fast key of content and settings: path, size and modification time of every file; nothing is read."""
         states = [(path.absolute(), path.stat()) for path in self.files()]
         return fingerprint({"source": spec(self), "files": [[str(path), state.st_size, state.st_mtime_ns] for path, state in states]})
+
+
+def streamed(batches: Callable[[], Iterator[pl.DataFrame]], schema: pl.Schema) -> pl.LazyFrame:
+    """A lazy frame over chunks that are made anew each time it is collected."""
+
+    def read(columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None) -> Iterator[pl.DataFrame]:
+        for frame in batches():
+            frame = frame if rows is None else frame.head(rows)
+            rows = None if rows is None else rows - len(frame)
+            frame = frame if columns is None else frame.select(columns)
+            yield frame if predicate is None else frame.filter(predicate)
+            if rows == 0:
+                return
+
+    return register_io_source(read, schema=schema)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
-from recsys.data.events import PARTS
 from recsys.errors import ConfigError
-from recsys.splitting.splitter import Splitter, labels, ranked
+from recsys.splitting.splitter import Blockwise, Labeller, Log, place, series
 
 
-class LastN(Splitter):
+class LastN(Blockwise):
     """Each owner's last ``n`` events are test, the ``validation`` events before them validation; nothing an owner did in training is later
     than what is asked of it. Across owners times may overlap: another user's training event may be later than a test event.
 
@@ -31,12 +31,10 @@ class LastN(Splitter):
     def needs(self) -> dict[str, str]:
         return {"order": "it holds out the last events of each owner"}
 
-    def label(self, events: pl.DataFrame, seed: int) -> pl.Series:
-        frame = ranked(events)
-        left = pl.col("size") - pl.col("rank")
-        short = pl.col("size") <= self.n + self.validation
-        train, valid, test = (pl.lit(part, PARTS) for part in ("train", "valid", "test"))
-        return labels(
-            frame,
-            pl.when(short).then(train).when(left <= self.n).then(test).when(left <= self.n + self.validation).then(valid).otherwise(train),
-        )
+    def labeller(self, log: Log, seed: int) -> Labeller:
+        def of(block: pl.DataFrame) -> pl.Series:
+            rank, size, _ = place(block)
+            left, held = size - rank, self.n + self.validation
+            return series(((left <= held).astype(np.int8) + (left <= self.n)) * (size > held).astype(np.int8))
+
+        return of

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
-from recsys.data.events import PARTS, clock_of, owner_of
-from recsys.splitting.splitter import Splitter, check_share, counts, labels, shuffled
+from recsys.data.blocks import offsets_of
+from recsys.data.events import PARTS, owner_of
+from recsys.data.kernels import Mask
+from recsys.splitting.splitter import Blockwise, Labeller, Log, Rounded, Shuffle, check_share, place, series
 
 
-class Predefined(Splitter):
+class Predefined(Blockwise):
     """Test events are the publisher's. Validation events too if there are any; else they are carved from the training part.
 
     Carved from a user log: a random ``validation`` share of every user's training events (numbers that are not whole are rounded at
@@ -29,28 +32,40 @@ class Predefined(Splitter):
     def needs(self) -> dict[str, str]:
         return {"predefined": "it keeps the split that came with the data"}
 
-    def label(self, events: pl.DataFrame, seed: int) -> pl.Series:
-        part = events["part"].cast(PARTS)
-        if (part == "valid").any():
-            return part
-        train = events.filter(part == "train")
-        carved = self._of_users(train, seed) if owner_of(events.columns) == "user" else self._of_sessions(train)
-        full = events.select(part).with_row_index("row")
-        rows = full.filter(part == "train").select("row").with_columns(carved.alias("carved"))
-        joined = full.join(rows, on="row", how="left", maintain_order="left")
-        return joined.select(pl.coalesce("carved", "part").alias("part"))["part"]
+    def labeller(self, log: Log, seed: int) -> Labeller:
+        if any((block["part"] == "valid").any() for block in log):
+            return lambda block: block["part"].cast(PARTS)
+        users = all(owner_of(block.columns) == "user" for block in log)
+        return self._of_users(seed) if users else self._of_sessions(log)
 
-    def _of_users(self, train: pl.DataFrame, seed: int) -> pl.Series:
-        frame = shuffled(train, seed, "split", "valid")
-        frame = frame.with_columns(counts(frame["size"], frame["user"], self.validation, seed, "split", "valid", "round"))
-        held = pl.col("rank") < pl.min_horizontal(pl.col("count"), pl.col("size") - 1)
-        return labels(frame, pl.when(held).then(pl.lit("valid", PARTS)).otherwise(pl.lit("train", PARTS)))
+    def _of_users(self, seed: int) -> Labeller:
+        shuffle, carved = Shuffle(seed, "split", "valid"), Rounded(self.validation, seed, "split", "valid", "round")
 
-    def _of_sessions(self, train: pl.DataFrame) -> pl.Series:
-        by = ["last", "session"] if clock_of(train.columns) == "time" else ["session"]
-        last = pl.col("time").max() if "last" in by else pl.lit(0)
-        sessions = train.group_by("session").agg(last.alias("last")).sort(by)
-        held = sessions["session"].tail(int(len(sessions) * self.validation))
-        return train.select(
-            pl.when(pl.col("session").is_in(held.implode())).then(pl.lit("valid", PARTS)).otherwise(pl.lit("train", PARTS)).alias("part")
-        )["part"]
+        def of(block: pl.DataFrame) -> pl.Series:
+            label = block["part"].cast(PARTS).to_physical().to_numpy().astype(np.int8)
+            train = label == 0
+            _, size, owner = place(block.filter(pl.Series(train)))
+            label[train] = shuffle(owner) < np.minimum(carved(size, owner), size - 1)
+            return series(label)
+
+        return of
+
+    def _of_sessions(self, log: Log) -> Labeller:
+        last, code = [], []
+        for block in log:
+            train = block.filter(pl.col("part") == "train")
+            offsets, sessions = offsets_of(train["session"])
+            code.append(sessions)
+            last.append(train["time"].to_physical().to_numpy()[offsets[1:] - 1] if "time" in train.columns else np.zeros_like(sessions))
+        sessions = np.concatenate(code)
+        late = sessions[np.lexsort([sessions, np.concatenate(last)])][len(sessions) - int(len(sessions) * self.validation) :]
+        held: Mask = np.zeros(int(sessions.max(initial=0)) + 1, dtype=bool)
+        held[late] = True
+
+        def of(block: pl.DataFrame) -> pl.Series:
+            label = block["part"].cast(PARTS).to_physical().to_numpy().astype(np.int8)
+            train = label == 0
+            label[train] = held[block["session"].to_numpy()[train]]
+            return series(label)
+
+        return of

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
-from recsys.data.events import PARTS
 from recsys.errors import ConfigError
-from recsys.splitting.splitter import Splitter, check_share, counts, labels, shuffled
+from recsys.splitting.splitter import Blockwise, Labeller, Log, Rounded, Shuffle, check_share, place, series
 
 
-class UserFraction(Splitter):
+class UserFraction(Blockwise):
     """A random ``test`` share of every user's events is test, a random ``validation`` share of all of them validation, the rest training.
 
     Numbers that are not whole are rounded at random, so that the mean is exact; at least one event of every user is in training. Time is
@@ -33,11 +33,16 @@ class UserFraction(Splitter):
     def needs(self) -> dict[str, str]:
         return {"user": "it takes a share of every user's events"}
 
-    def label(self, events: pl.DataFrame, seed: int) -> pl.Series:
-        frame = shuffled(events, seed, "split", "user-fraction")
-        held = counts(frame["size"], frame["user"], self.test, seed, "split", "user-fraction", "test").alias("test")
-        more = counts(frame["size"], frame["user"], self.validation, seed, "split", "user-fraction", "valid").alias("more")
-        frame = frame.with_columns(held, more).with_columns(pl.min_horizontal("test", pl.col("size") - 1))
-        until = pl.min_horizontal(pl.col("test") + pl.col("more"), pl.col("size") - 1)
-        train, valid, test = (pl.lit(part, PARTS) for part in ("train", "valid", "test"))
-        return labels(frame, pl.when(pl.col("rank") < pl.col("test")).then(test).when(pl.col("rank") < until).then(valid).otherwise(train))
+    def labeller(self, log: Log, seed: int) -> Labeller:
+        shuffle = Shuffle(seed, "split", "user-fraction")
+        tested = Rounded(self.test, seed, "split", "user-fraction", "test")
+        validated = Rounded(self.validation, seed, "split", "user-fraction", "valid")
+
+        def of(block: pl.DataFrame) -> pl.Series:
+            _, size, owner = place(block)
+            rank = shuffle(owner)
+            test = np.minimum(tested(size, owner), size - 1)
+            until = np.minimum(test + validated(size, owner), size - 1)
+            return series((rank < until).astype(np.int8) + (rank < test))
+
+        return of

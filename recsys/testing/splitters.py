@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Literal
@@ -9,12 +10,13 @@ from typing import Literal
 import polars as pl
 
 from recsys.data.events import PARTS, owner_of
+from recsys.data.labels import LABELS
 from recsys.data.log import OwnerKind
 from recsys.part import build, spec
 from recsys.randomness import numpy_generator
 from recsys.splitting.splitter import Splitter
 
-Guarantee = Literal["time", "order", "whole_sessions", "random"]
+Guarantee = Literal["time", "order", "whole_sessions", "new_users", "random"]
 
 
 def tiny_log(owner: OwnerKind = "user", *, owners: int = 40, items: int = 30, length: int = 8, seed: int = 0) -> pl.DataFrame:
@@ -43,12 +45,13 @@ def check_splitter(splitter: Splitter, *, guarantees: Collection[Guarantee] = ()
     """Assert what every splitter promises, and the ``guarantees`` this one states.
 
     For everyone: it can be rebuilt from its spec; one label of the right type for each row; each of the three parts occurs; same seed, same
-    labels; the order of the rows does not matter; the events are not changed.
+    labels; neither the order of the rows nor the size of the blocks matters; the events are not changed.
 
     Args:
         splitter: configured so that each part is non-empty on :func:`tiny_log`.
         guarantees: ``time``: no training event is later than a validation event, no validation event later than a test event; ``order``:
-            the same within each owner; ``whole_sessions``: a session is in one part; ``random``: another seed gives other labels (of users
+            the same within each owner; ``whole_sessions``: a session is in one part; ``new_users``: no user has events in training and in a
+            held-out part; ``random``: another seed gives other labels (of users
             or of sessions).
 
     Raises:
@@ -63,11 +66,12 @@ def check_splitter(splitter: Splitter, *, guarantees: Collection[Guarantee] = ()
         before = events.clone()
         label = splitter.label(events, 3)
         assert events.equals(before), f"{name} changed the events"
-        assert len(label) == len(events) and label.dtype == PARTS, (
+        assert len(label) == len(events) and label.dtype in (PARTS, LABELS), (
             f"{name} gave {len(label)} labels of {label.dtype}, not one of {PARTS} a row"
         )
         found = set(label.drop_nulls().unique().to_list())
-        assert found == set(PARTS.categories), f"{name} gave only {sorted(found)} of a tiny {owner} log"
+        assert found >= set(PARTS.categories), f"{name} gave only {sorted(found)} of a tiny {owner} log"
+        _check_blocks(splitter, events, label)
         assert label.equals(again.label(events, 3), null_equal=True), f"{name} gave other labels for the same seed"
         _check_row_order(splitter, events, label)
         varied |= any(not label.equals(splitter.label(events, seed), null_equal=True) for seed in (4, 5, 6))
@@ -76,6 +80,20 @@ def check_splitter(splitter: Splitter, *, guarantees: Collection[Guarantee] = ()
         assert varied, f"{name} gave the same labels for four seeds"
     else:
         assert not varied, f"{name} depends on the seed but does not say 'random'"
+
+
+def _check_blocks(splitter: Splitter, events: pl.DataFrame, label: pl.Series) -> None:
+    """A log is labelled in blocks of whole owners; their size must not matter."""
+    owner = owner_of(events.columns)
+    frame = events.with_columns(label.alias("label")).sort(owner, "time", "item")
+    log = frame.drop("label").with_columns(pl.col(owner, "item").cast(pl.UInt32))
+    for edges in ([0, 7, 9, 40], [0, 40]):
+        blocks = [log.filter(pl.col(owner).is_between(a, b, closed="left")).rechunk() for a, b in itertools.pairwise(edges)]
+        labeller = splitter.labeller(blocks, 3)
+        found = pl.concat([labeller(block) for block in blocks])
+        assert found.equals(frame["label"], check_names=False, null_equal=True), (
+            f"{type(splitter).__name__} gave other labels when the log came in blocks that begin at owners {edges[:-1]}"
+        )
 
 
 def _owners(splitter: Splitter) -> list[OwnerKind]:
@@ -103,6 +121,9 @@ def _check_guarantees(name: str, events: pl.DataFrame, guarantees: Collection[Gu
     if "whole_sessions" in guarantees and owner == "session":
         torn = events.group_by(owner).agg(pl.col("part").n_unique()).filter(pl.col("part") > 1)
         assert not len(torn), f"{name} tore {len(torn)} sessions apart"
+    if "new_users" in guarantees:
+        groups = events.group_by(owner).agg(pl.col("part").cast(pl.String).str.head(4).n_unique().alias("groups"))
+        assert groups["groups"].max() == 1, f"{name} trains on events of users it holds out"
 
 
 def _check_ascending(name: str, events: pl.DataFrame, by: str) -> None:

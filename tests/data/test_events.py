@@ -69,3 +69,20 @@ def test_no_rows_and_too_large_ids() -> None:
 def test_large_integer_ids_survive() -> None:
     ids = [2**24 + 1, 2**53 + 1]
     assert check(pl.DataFrame({"user": ids, "item": ids}))["item"].to_list() == ids
+
+
+def test_a_kind_is_kept_and_checked() -> None:
+    frame = pl.DataFrame({**GOOD, "weight": [1.0, 2.0], "kind": ["clicks", "orders"]})
+    assert check(frame)["kind"].to_list() == ["clicks", "orders"] and check(frame).columns == ["user", "item", "weight", "kind"]
+    enum = frame.with_columns(pl.col("kind").cast(pl.Enum(["clicks", "orders"])))
+    assert check(enum)["kind"].to_list() == ["clicks", "orders"]
+    with pytest.raises(DataError, match=r"column 'kind', row 1 .* is ' '; a kind is not an empty text"):
+        check(frame.with_columns(kind=pl.Series(["clicks", " "])))
+    with pytest.raises(DataError, match="column 'kind' is Int64; it holds texts"):
+        check(frame.with_columns(kind=pl.Series([1, 2])))
+
+
+def test_events_of_the_future_are_suspicious(caplog: pytest.LogCaptureFixture) -> None:
+    stamps = [datetime(2150, 1, 1), datetime(2001, 1, 1)]
+    check(pl.DataFrame(GOOD).with_columns(time=pl.Series(stamps)), origin="shop.csv")
+    assert "shop.csv: 1 of 2 events are later than tomorrow, the last at 2150-01-01 00:00:00; check time_unit" in caplog.text

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -12,7 +18,7 @@ from hypothesis import strategies as st
 
 from recsys.data import Holdout, Prepared, prepare, store
 from recsys.data.events import PARTS
-from recsys.data.sources import Frame, Gowalla, Simulated, Source
+from recsys.data.sources import Frame, Gowalla, Simulated, Source, Table
 from recsys.errors import ConfigError, DataError
 from recsys.splitting import GlobalTime, LastN, Predefined, Splitter, UserFraction
 
@@ -279,19 +285,93 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, damage) -> None:
 
 
 def test_an_interrupted_write_leaves_nothing_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = []
+    append, written = store.Writer.append, []
 
-    def interrupted(path: Path, content: bytes) -> None:
-        written.append(path)
-        path.write_bytes(content)
-        if len(written) == 3:
+    def interrupted(writer: store.Writer, name: str, values: np.ndarray) -> None:
+        append(writer, name, values)
+        written.append(name)
+        if len(written) == 9:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(store, "_write", interrupted)
+        patched.setattr(store.Writer, "append", interrupted)
         prepare(users(), Given(), cache=tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert len(prepare(users(), Given(), cache=tmp_path).select.train) == 4
+
+
+def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
+    prepare(users(), Given(), cache=tmp_path)
+    (folder,) = tmp_path.iterdir()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left, busy = tmp_path / f".{folder.name}-{dead.pid}-abc", tmp_path / f".{folder.name}-{os.getpid()}-abc"
+    left.mkdir(), busy.mkdir()
+    shutil.rmtree(folder)
+    prepare(users(), Given(), cache=tmp_path)
+    assert set(tmp_path.iterdir()) == {folder, busy}  # that of a process at work stays
+
+
+@pytest.mark.parametrize(
+    "name", ["select.train.items.bin", "select.items.arrow", "refit.test.query.arrow", "select.valid.history.owner.bin"]
+)
+def test_a_flipped_bit_is_found_by_verifying(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    want = everything(prepare(users(), Given(), cache=tmp_path))
+    (folder,) = tmp_path.iterdir()
+    content = bytearray((folder / name).read_bytes())
+    content[-1] ^= 1
+    (folder / name).write_bytes(content)
+    assert store.load(folder, verify=True) is None
+    assert everything(prepare(users(), Given(), cache=tmp_path, verify=True)) == want
+    assert "is damaged; it is made anew" in caplog.text
+    assert store.load(folder, verify=True) is not None
+
+
+def test_every_block_has_a_checksum_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = prepare(users(), Given(), cache=tmp_path / "a").fingerprint
+    monkeypatch.setattr(store, "BLOCK", 8)
+    made = prepare(users(), Given(), cache=tmp_path / "b")
+    (folder,) = (tmp_path / "b").iterdir()
+    kept = json.loads((folder / "prepared.json").read_text())["files"]["select.train.offsets.bin"]
+    assert len(kept["sums"]) == 3 and kept["size"] == 24
+    assert kept["sums"] == [hashlib.blake2b(n.to_bytes(8, "little"), digest_size=8).hexdigest() for n in (0, 2, 4)]
+    assert store.load(folder, verify=True) is not None and made.fingerprint != whole
+
+
+def test_a_source_that_changes_while_it_is_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log.csv"
+    USERS.write_csv(path)
+    source, batches = Table(path, user="user", order="order", part="part"), Table.batches
+
+    def growing(self: Table, quarantine: object = None):
+        yield from batches(self, quarantine)
+        with path.open("a") as stream:
+            stream.write("eve,10,0,train\n")
+
+    with monkeypatch.context() as patched, pytest.raises(DataError, match=r"log.csv has changed while it was read; wait"):
+        patched.setattr(Table, "batches", growing)
+        prepare(source, Given(), cache=tmp_path / "cache")
+    assert not any((tmp_path / "cache").iterdir())
+    assert "eve" in prepare(source, Given(), cache=tmp_path / "cache").select.owners.to_list()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 1000])
+@pytest.mark.parametrize("make", [users, sessions])
+def test_the_size_of_the_blocks_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, make) -> None:
+    want = everything(prepare(make(), Given(), cache=tmp_path / "one"))
+    monkeypatch.setattr(sys.modules["recsys.data.prepare"], "ROWS", rows)
+    assert everything(prepare(make(), Given(), cache=tmp_path / "many")) == want
+
+
+def test_times_are_kept_beside_the_items(tmp_path: Path) -> None:
+    day = 86_400_000_000
+    frame = pl.DataFrame({"user": [1, 1, 1, 2, 2, 2], "item": [5, 6, 7, 5, 6, 7], "day": [2, 0, 1, 4, 5, 9]})
+    source = Frame(frame.with_columns(pl.col("day") * day), user="user", time="day", time_unit="us")
+    data = prepare(source, LastN(), cache=tmp_path)
+    train, test = data.select.train, data.refit.holdouts["test"]
+    assert train.time is not None and train.time.tolist() == [0, 4 * day] and train.items.tolist() == [1, 0]
+    assert test.time is not None and test.time.tolist() == [2 * day, 9 * day]
+    assert prepare(users(), Given(), cache=tmp_path).select.train.time is None
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -325,7 +405,7 @@ class Unread(Source):
 @pytest.mark.parametrize(
     ("splitter", "message"),
     [
-        (LastN(), r"LastN needs 'order' \(it holds out the last events of each owner\), but Unread gives only user"),
+        (LastN(), r"LastN needs 'order' \(it holds out the last events of each owner\), which Unread does not give"),
         (GlobalTime(), "GlobalTime needs 'time'"),
         (Predefined(), "Predefined needs 'predefined'"),
     ],
@@ -336,14 +416,14 @@ def test_what_cannot_be_split_is_refused_before_reading(splitter: Splitter, mess
 
 
 def test_user_fraction_refuses_sessions() -> None:
-    with pytest.raises(ConfigError, match=r"UserFraction needs 'user'.*but Frame gives only"):
+    with pytest.raises(ConfigError, match=r"UserFraction needs 'user'.*which Frame does not give"):
         prepare(sessions(), UserFraction())
 
 
 def test_a_split_without_queries_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"Given left no validation query of 11 events: it holds none of them out; choose another split"):
         prepare(users(USERS.filter(pl.col("part") != "valid")), Given(), cache=tmp_path)
-    with pytest.raises(DataError, match=r"Frame: no event is in part 'train', so there is nothing to learn from; check .* part="):
+    with pytest.raises(DataError, match=r"frame: no event is in part 'train', so there is nothing to learn from; check .* part="):
         prepare(users(USERS.filter(pl.col("part") != "train")), Given(), cache=tmp_path)
     late = USERS.filter(pl.col("part") != "test").with_columns(part=pl.col("part").replace("valid", "test"))
     with pytest.raises(DataError, match=r"left no validation query"):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import torch
 from scipy import stats
 
 from recsys.data import check, describe, prepare
-from recsys.data.simulate import simulate
+from recsys.data.simulate import VERSION, simulate
 from recsys.data.sources import Simulated
 from recsys.errors import ConfigError
 from recsys.splitting import GlobalTime, LastN, Splitter
@@ -77,6 +78,17 @@ def test_the_same_seed_gives_the_same_log_in_another_process() -> None:
     theirs = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert theirs.strip() == source.events().collect().write_csv().strip()
     assert not Simulated(users=40, items=30, clicks=500, seed=10).events().collect().equals(source.events().collect())
+
+
+def test_version_1_is_this_log() -> None:
+    """A change that moves it must raise ``simulate.VERSION``, which is part of the data's fingerprint."""
+    world = simulate(users=40, items=30, clicks=500, seed=9, noise=0.1, zipf=0.7, focus=0.5, days=30)
+    digest = hashlib.blake2b(digest_size=8)
+    for drawn in (world.user, world.item, world.session, world.time, world.noise):
+        digest.update(np.ascontiguousarray(drawn).data)
+    assert (VERSION, digest.hexdigest()) == (1, "a23790c1f4def8a7")
+    default = Simulated().events().collect().write_csv().encode()
+    assert hashlib.blake2b(default, digest_size=8).hexdigest() == "ec38ff95018723aa"
 
 
 def recall(scores: np.ndarray, holdout, k: int = 20) -> float:

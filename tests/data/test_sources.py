@@ -89,13 +89,13 @@ def test_formats_give_the_same_events(csv: Path, tmp_path: Path) -> None:
         ("blank.csv", "\n\n", {}, "blank.csv is empty; give a file with a header"),
         ("a.csv", ROWS, {"item": "What"}, r"no column 'What' \(named for item\) among .* \(did you mean 'what'\?\)"),
         ("a.csv", ROWS, {"time": "when"}, "time column 'when' holds numbers; say their unit with time_unit=s, ms, us or ns"),
-        ("a.csv", "who,what\na,1\nb,\n", {}, r"column 'item', row 1 \(counting from 0\) has no value"),
+        ("a.csv", "who,what\na,1\nb,\n", {}, r"a.csv: column 'what' \(item\), line 3 has no value; drop or fill this row"),
         ("a.csv", "who,what\n1.5,1\n", {}, "column 'user' is Float64; ids through floats"),
         (
             "a.csv",
-            ROWS.replace("10", "x"),
+            "who,what,when\na,1,2026-01-31 noon\nb,2,2026-01-31\na,3,2026-02-01\n",
             {"time": "when"},
-            "cannot be read as events: .*; times that are texts are written like 2026-01-31",
+            r"column 'when' \(time\), line 2 is '2026-01-31 noon'; times that are texts are written like 2026-01-31",
         ),
         (
             "a.csv",
@@ -103,12 +103,12 @@ def test_formats_give_the_same_events(csv: Path, tmp_path: Path) -> None:
             {},
             "a.csv has a single column 'who;what;when;stars'; if the separator is ';', say separator=';'",
         ),
-        ("a.csv", "who,what\na,1\nb,2,3\n", {}, "more columns than the header: mend the line"),
+        ("a.csv", "who,what\na,1\nb,2,3\n", {}, "line 3: the line has 3 fields and the header 2: mend it, or name the right separator="),
         (
             "a.csv",
             "who,what\n" + "a,1\n" * 11_000 + "a,x\n",
             {},
-            "could not parse `x`.*looks? like numbers and a later one does not: mend that row",
+            r"column 'what' \(item\), line 11002 is 'x'; ids are 64-bit integers, as the first rows are: mend .* ids='text'",
         ),
         ("a.csv", "PAR1" + ROWS, {}, "a.csv is a Parquet file, as its first bytes say; rename it to .parquet"),
         ("a.csv", "a\0b", {}, "a.csv is not text: it holds zero bytes"),
@@ -118,7 +118,7 @@ def test_formats_give_the_same_events(csv: Path, tmp_path: Path) -> None:
             "a.csv",
             ROWS.replace("10", "1600000000000"),
             {"time": "when", "time_unit": "s"},
-            "row 0 .* is in the year 52671; times lie between",
+            "line 2 is in the year 52671; times lie between",
         ),
         (
             "a.csv",
@@ -127,7 +127,8 @@ def test_formats_give_the_same_events(csv: Path, tmp_path: Path) -> None:
             "is in the year 294247; times lie between 1970 and 2200",
         ),
         ("a.csv", "who,what,what\na,1,2\n", {}, "a.csv has several columns named 'what'; rename all but one"),
-        ("a.json", "{}", {}, "ends in '.json'; Table reads .csv"),
+        ("a.xlsx", "{}", {}, "ends in '.xlsx'; Table reads .csv"),
+        ("a.json", "{}", {}, r"no column 'who' \(named for user\) among no keys; say which one it is with user="),
         ("a.txt", ROWS, {}, "say how its columns are separated"),
         ("a.parquet", ROWS, {}, "a.parquet is not a Parquet file, as its first bytes say; give it the ending of what it is"),
     ],
@@ -176,7 +177,7 @@ def test_other_encodings_folders_and_damaged_files(tmp_path: Path) -> None:
 
 def test_messages_name_the_file(csv: Path, tmp_path: Path) -> None:
     csv.write_text("who,what\na,1\nb,\n")
-    with pytest.raises(DataError, match=r"shop.csv: column 'item', row 1 \(counting from 0\) has no value; drop or fill this row first"):
+    with pytest.raises(DataError, match=r"shop.csv: column 'what' \(item\), line 3 has no value; drop or fill this row first"):
         prepare(Table(csv, user="who", item="what"), UserFraction(), cache=tmp_path)
 
 

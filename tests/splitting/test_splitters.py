@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import recsys.splitting
 from recsys.data.events import PARTS
 from recsys.errors import ConfigError, DataError
-from recsys.splitting import GlobalTime, LastN, Predefined, Splitter, UserFraction
+from recsys.splitting import Blockwise, GlobalTime, KFoldUsers, LastN, NewUsers, Predefined, SessionTime, Splitter, UserFraction
 from recsys.testing.splitters import check_splitter, tiny_log
 
 CONFORMING = [
@@ -19,6 +19,12 @@ CONFORMING = [
     (LastN(), ["order"]),
     (LastN(n=2, validation=3), ["order"]),
     (UserFraction(), ["random"]),
+    (NewUsers(), ["random", "new_users"]),
+    (NewUsers(who="latest", test=0.2, given=0.5), ["new_users"]),
+    (KFoldUsers(), ["random", "new_users"]),
+    (KFoldUsers(folds=4, fold=3, given=0.3), ["random", "new_users"]),
+    (SessionTime(), ["whole_sessions"]),
+    (SessionTime(test="1h", validation="40m", by="end"), ["time", "order", "whole_sessions"]),
     (GlobalTime(), ["time", "order", "whole_sessions"]),
     (GlobalTime(test="1h", validation="40m"), ["time", "order", "whole_sessions"]),
     (GlobalTime(test="2026-01-01T02:30", validation="2026-01-01T01:40"), ["time", "order", "whole_sessions"]),
@@ -31,7 +37,7 @@ def test_every_splitter_keeps_its_promises(splitter: Splitter, guarantees: list)
 
 
 def test_every_public_splitter_is_in_the_conformance_list() -> None:
-    public = {getattr(recsys.splitting, name) for name in recsys.splitting.__all__} - {Splitter}
+    public = {getattr(recsys.splitting, name) for name in recsys.splitting.__all__} - {Splitter, Blockwise}
     assert public == {type(splitter) for splitter, _ in CONFORMING}
     assert all(inspect.getdoc(cls) for cls in public)
 
@@ -162,4 +168,57 @@ def test_predefined_is_random_for_users_and_not_for_sessions() -> None:
 )
 def test_wrong_knobs(make, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_sessions_are_whole_by_start_or_by_end() -> None:
+    events = log(session=[1, 1, 2, 2, 3, 3, 4, 4], item=[1, 2, 3, 4, 5, 6, 7, 8], time=[0, 1, 4, 9, 6, 7, 8, 10])
+    start = SessionTime(test="2026-01-07", validation="2026-01-03").label(events, 0)  # from day 6 on, from day 2 on
+    assert start.to_list() == ["train"] * 2 + ["valid"] * 2 + ["test"] * 4  # session 2 is still going on at the cut
+    end = SessionTime(test="2026-01-10", validation="2026-01-08", by="end").label(events, 0)
+    assert end.to_list() == ["train"] * 2 + ["test"] * 2 + ["valid"] * 2 + ["test"] * 2
+    shares = SessionTime(test=0.5, validation=0.5).label(events, 0)  # of four sessions, then of two
+    assert shares.to_list() == start.to_list()
+
+
+def test_new_users_are_given_their_earliest_events() -> None:
+    events = log(
+        user=[1] * 4 + [2] * 4 + [3] * 5 + [4], item=[1, 2, 3, 4] * 2 + [1, 2, 3, 4, 5, 1], time=[0, 1, 2, 3, 3, 2, 1, 4, 9, 8, 7, 6, 5, 6]
+    )
+    label = NewUsers(test=0.34, validation=0.34, given=0.5, who="latest").label(events, 0)
+    assert label.to_list()[:4] == ["train"] * 4  # came first
+    assert label.to_list()[4:8] == ["valid", "valid_given", "valid_given", "valid"]
+    assert label.to_list()[8:13] == ["test", "test", "test", "test_given", "test_given"]  # half of five, rounded down
+    assert label[13] == "train"  # a single event cannot be both given and asked
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_user_is_tested_in_one_fold(seed: int) -> None:
+    events = tiny_log()
+    tested, validated = [], []
+    for fold in range(5):
+        label = KFoldUsers(fold=fold).label(events, seed)
+        tested.append(set(events.filter(label == "test")["user"]))
+        validated.append(set(events.filter(label == "valid")["user"]))
+        assert events.filter(label.cast(pl.String) == "test_given").group_by("user").len()["len"].unique().to_list() == [
+            6
+        ]  # 0.8 of 8, down
+    assert sorted(user for fold in tested for user in fold) == list(range(40)) and {len(fold) for fold in tested} == {8}
+    assert validated == tested[1:] + tested[:1]
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: KFoldUsers(folds=2), "folds=2; at least 3"),
+        (lambda: KFoldUsers(fold=5), "fold=5 of 5; folds are numbered 0 to 4"),
+        (lambda: NewUsers(test=0.6, validation=0.5), "together they must be less than 1"),
+        (lambda: NewUsers(given=1.0), "given=1.0; a share lies between 0 and 1"),
+        (lambda: NewUsers(who="first"), "who='first'; allowed are 'random' and 'latest'"),
+        (lambda: SessionTime(by="middle"), "by='middle'; allowed are 'start' and 'end'"),
+        (lambda: SessionTime(test="soon"), "SessionTime got test='soon'; give a date"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
         make()

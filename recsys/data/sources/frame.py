@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from recsys.data.columns import Mapped, TimeUnit
+from recsys.data.reading import tables
+from recsys.data.reading.delimited import resolve
+from recsys.data.reading.deliver import Chunk
+from recsys.data.reading.plan import Head, Plan
 from recsys.errors import ConfigError
 from recsys.part import class_path, fingerprint
 
@@ -32,6 +37,7 @@ class Frame(Mapped):
         order: column of positions, for events without a clock.
         weight: column of weights or ratings.
         min_weight: keep events with at least this weight.
+        kind: column that says what the event was, such as ``clicks``.
         part: column that says ``train``, ``valid`` or ``test``.
 
     Raises:
@@ -50,16 +56,25 @@ class Frame(Mapped):
         order: str | None = None,
         weight: str | None = None,
         min_weight: float | None = None,
+        kind: str | None = None,
         part: str | None = None,
     ) -> None:
         self.frame = _polars(frame)
         self.item, self.user, self.session = item, user, session
         self.time, self.time_unit, self.order = time, time_unit, order
-        self.weight, self.min_weight, self.part = weight, min_weight, part
+        self.weight, self.min_weight, self.kind, self.part = weight, min_weight, kind, part
         self._check_knobs()
 
-    def events(self) -> pl.LazyFrame:
-        return self.canonical(self.frame.lazy(), "the frame")
+    @property
+    def origin(self) -> str:
+        return "the frame"
+
+    def heads(self) -> list[Head]:
+        resolve(self.origin, self.mapping(), self.frame.columns)
+        return [tables.head(self.frame.lazy(), self.mapping(), self.origin)]
+
+    def chunks(self, plan: Plan) -> Iterator[Chunk]:
+        return tables.chunks(self.frame.lazy(), plan.names, self.origin)
 
     def content(self) -> str:
         """A hash of the mapped columns (16 hexadecimal digits); equal frames have equal hashes."""

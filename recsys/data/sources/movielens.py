@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,10 +12,17 @@ from recsys.data.download import Remote, locate
 from recsys.data.log import OwnerKind
 from recsys.data.source import Source
 from recsys.data.sources.table import Table
+from recsys.data.sources.text import INTEGER, REAL, SECONDS, Kind, fields
 from recsys.errors import ConfigError
 
-Variant = Literal["latest-small", "25m", "32m"]
+Variant = Literal["latest-small", "100k", "1m", "10m", "20m", "25m", "32m"]
 _ADDRESS = "https://files.grouplens.org/datasets/movielens/"
+
+
+def _remote(variant: str, digest: str, file: str = "ratings.csv", inside: str | None = None) -> Remote:
+    return Remote(f"movielens-{variant}/{file}", f"{_ADDRESS}ml-{variant}.zip", (digest,), f"{inside or f'ml-{variant}'}/{file}")
+
+
 _FILES = {
     "latest-small": Remote(
         "movielens-small/ratings.csv",
@@ -22,9 +30,23 @@ _FILES = {
         ("sha256:696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",),
         "ml-latest-small/ratings.csv",
     ),
-    "25m": Remote("movielens-25m/ratings.csv", _ADDRESS + "ml-25m.zip", ("md5:6b51fb2759a8657d3bfcbfc42b592ada",), "ml-25m/ratings.csv"),
-    "32m": Remote("movielens-32m/ratings.csv", _ADDRESS + "ml-32m.zip", member="ml-32m/ratings.csv"),
+    "100k": _remote("100k", "md5:0e33842e24a9c977be4e0107933c0723", "u.data"),
+    "1m": _remote("1m", "md5:c4d9eecfca2ab87c1945afe126590906", "ratings.dat"),
+    "10m": _remote("10m", "md5:ce571fd55effeba0271552578f2648bd", "ratings.dat", "ml-10M100K"),
+    "20m": _remote("20m", "md5:cd245b17a1ae2cc31bb14903e1204af3"),
+    "25m": _remote("25m", "md5:6b51fb2759a8657d3bfcbfc42b592ada"),
+    "32m": _remote("32m", "md5:d472be332d4daa821edc399621853b57"),
 }
+_COUNTS = {  # ratings, users, films that have a rating
+    "100k": (100_000, 943, 1_682),
+    "1m": (1_000_209, 6_040, 3_706),
+    "10m": (10_000_054, 69_878, 10_677),
+    "20m": (20_000_263, 138_493, 26_744),
+    "25m": (25_000_095, 162_541, 59_047),
+    "32m": (32_000_204, 200_948, 84_432),
+}
+_SEPARATORS = {"100k": "\t", "1m": "::", "10m": "::"}  # of those without a header; the others are CSV
+_COLUMNS: dict[str, Kind | None] = {"user": INTEGER, "item": INTEGER, "weight": REAL, "time": SECONDS}
 
 
 class MovieLens(Source):
@@ -32,16 +54,20 @@ class MovieLens(Source):
 
     ``latest-small`` is not frozen: the release of October 2016 has 100,004 ratings of 9,066 films by 671 users, that of September 2018
     (at the address now, its checksum pinned) 100,836 ratings of 9,724 films by 610 users. Numbers from one do not compare with the
-    other; the fingerprint of the data tells them apart. ``25m`` and ``32m`` are frozen; the publisher's checksum of ``25m`` is pinned.
+    other; the fingerprint of the data tells them apart. The others are frozen and verified by the publisher's MD5; ratings, users and rated
+    films: ``100k`` 100,000, 943, 1,682; ``1m`` 1,000,209, 6,040, 3,706; ``10m`` 10,000,054, 69,878, 10,677; ``20m`` 20,000,263, 138,493,
+    26,744; ``25m`` 25,000,095, 162,541, 59,047; ``32m`` 32,000,204, 200,948, 84,432. Half stars from ``10m`` on.
 
-    Harper and Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015. Licence: research use with acknowledgement, no
-    commercial use without permission; redistribution under the same conditions (see the README in each archive).
+    Harper and Konstan, "The MovieLens Datasets: History and Context", ACM TiiS 5(4), 2015. https://grouplens.org/datasets/movielens/.
+    Licence: research use with acknowledgement, no commercial use without permission; redistribution under the same conditions (see the
+    README in each archive).
 
     Args:
-        variant: ``latest-small``, ``25m`` or ``32m``.
+        variant: ``latest-small``, ``100k``, ``1m``, ``10m``, ``20m``, ``25m`` or ``32m``.
         min_rating: smallest rating (0.5 to 5.0) that counts as an event; None keeps all.
-        root: folder with ``movielens-small/ratings.csv`` (or ``movielens-25m``, ``movielens-32m``). Default: ``$RECSYS_DATA``, then the
-            cache, else a download.
+        root: folder with ``movielens-small/ratings.csv`` (``movielens-100k/u.data``, ``movielens-1m/ratings.dat``,
+            ``movielens-10m/ratings.dat``, ``movielens-20m/ratings.csv``, and so on). Default: ``$RECSYS_DATA``, then the cache, else a
+            download.
 
     Raises:
         ConfigError: an unknown variant.
@@ -56,10 +82,20 @@ class MovieLens(Source):
             raise ConfigError(f"MovieLens got variant={variant!r}; allowed are {', '.join(get_args(Variant))}")
         self.variant, self.min_rating, self.root = variant, min_rating, root
 
+    @property
+    def published(self) -> Mapping[str, int]:  # type: ignore[override]
+        """Counts of the whole variant; none for a part of the ratings."""
+        counts = _COUNTS.get(self.variant) if self.min_rating is None else None
+        return dict(zip(("events", "owners", "items"), counts, strict=True)) if counts else {}
+
     def files(self) -> list[Path]:
         return [locate(_FILES[self.variant], self.root)]
 
     def events(self) -> pl.LazyFrame:
         (path,) = self.files()
-        ratings = Table(path, user="userId", item="movieId", time="timestamp", time_unit="s", weight="rating", min_weight=self.min_rating)
-        return ratings.events().drop("weight")
+        separator = _SEPARATORS.get(self.variant)
+        if separator is None:
+            csv = Table(path, user="userId", item="movieId", time="timestamp", time_unit="s", weight="rating", min_weight=self.min_rating)
+            return csv.events().drop("weight")
+        ratings = fields(path, separator, _COLUMNS)
+        return (ratings if self.min_rating is None else ratings.filter(pl.col("weight") >= self.min_rating)).drop("weight")

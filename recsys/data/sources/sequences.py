@@ -10,7 +10,7 @@ import polars as pl
 from recsys.data.download import Remote, existing, locate
 from recsys.data.log import OwnerKind
 from recsys.data.source import Source
-from recsys.data.sources.adjacency import lines
+from recsys.data.sources.text import lists
 
 
 class Sequences(Source):
@@ -31,7 +31,7 @@ class Sequences(Source):
 
     def events(self) -> pl.LazyFrame:
         (path,) = self.files()
-        return lines(path, order=True)
+        return lists(path, order=True)
 
 
 class _S3Rec(Sequences):
@@ -54,7 +54,7 @@ class Beauty(_S3Rec):
     """Amazon reviews of beauty products, 5-core: 22,363 users, 12,101 items, 198,502 events, as S3-Rec published them.
 
     Zhou et al., CIKM 2020; the file ``data/Beauty.txt`` of https://github.com/RUCAIBox/CIKM2020-S3Rec, byte for byte. Reviews: McAuley et
-    al., "Image-based recommendations on styles and substitutes", SIGIR 2015; for research use.
+    al., "Image-based recommendations on styles and substitutes", SIGIR 2015. Licence: none is stated; research use.
 
     Args:
         root: folder with ``beauty/sequences.txt``. Default: ``$RECSYS_DATA``, then the cache, else a download.
@@ -70,7 +70,7 @@ class ToysGames(_S3Rec):
     """Amazon reviews of toys and games, 5-core: 19,412 users, 11,924 items, 167,597 events, as S3-Rec published them.
 
     Zhou et al., CIKM 2020; the file ``data/Toys_and_Games.txt`` of https://github.com/RUCAIBox/CIKM2020-S3Rec, byte for byte. Reviews:
-    McAuley et al., "Image-based recommendations on styles and substitutes", SIGIR 2015; for research use.
+    McAuley et al., "Image-based recommendations on styles and substitutes", SIGIR 2015. Licence: none is stated; research use.
 
     Args:
         root: folder with ``toys-games/sequences.txt``. Default: ``$RECSYS_DATA``, then the cache, else a download.
@@ -81,4 +81,38 @@ class ToysGames(_S3Rec):
         "toys-games/sequences.txt",
         _ADDRESS + "Toys_and_Games.txt",
         ("sha256:176c680c688d497598c4a89a03b402c0fe78d795e5db335c2e78dd5f2d778a3f",),
+    )
+
+
+class SportsOutdoors(_S3Rec):
+    """Amazon reviews of sports and outdoor articles, 5-core: 35,598 users, 18,357 items, 296,337 events, as S3-Rec published them.
+
+    Zhou et al., CIKM 2020; the file ``data/Sports_and_Outdoors.txt`` of https://github.com/RUCAIBox/CIKM2020-S3Rec, byte for byte. Reviews:
+    McAuley et al., "Image-based recommendations on styles and substitutes", SIGIR 2015. Licence: none is stated; research use.
+
+    Args:
+        root: folder with ``sports-outdoors/sequences.txt``. Default: ``$RECSYS_DATA``, then the cache, else a download.
+    """
+
+    published: ClassVar = {"events": 296_337, "owners": 35_598, "items": 18_357}
+    remote = Remote(
+        "sports-outdoors/sequences.txt",
+        _ADDRESS + "Sports_and_Outdoors.txt",
+        ("sha256:2a095e0648872beb9982408958290f5d655db5be2911c3756b5446de9f0b8de2",),
+    )
+
+
+class Yelp2019(_S3Rec):
+    """Yelp reviews of the year 2019, 5-core: 30,431 users, 20,033 items, 316,354 events, as S3-Rec published them.
+
+    Zhou et al., CIKM 2020; the file ``data/Yelp.txt`` of https://github.com/RUCAIBox/CIKM2020-S3Rec, byte for byte. Not to be confused with
+    :class:`Yelp2018`. Licence: none is stated for the file; the reviews are from the Yelp Open Dataset, whose terms allow academic use.
+
+    Args:
+        root: folder with ``yelp-2019/sequences.txt``. Default: ``$RECSYS_DATA``, then the cache, else a download.
+    """
+
+    published: ClassVar = {"events": 316_354, "owners": 30_431, "items": 20_033}
+    remote = Remote(
+        "yelp-2019/sequences.txt", _ADDRESS + "Yelp.txt", ("sha256:724b219106b81dd2349027da997334ddb6da9fe2f152ad6e0d97a93170f7caed",)
     )

@@ -1,4 +1,4 @@
-"""Parquet tables of sessions, one file for training and one for test."""
+"""Tables of sessions: Parquet files, one for training and one for test, and the raw views of Diginetica."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import polars as pl
 
-from recsys.data.download import Remote, existing, locate
+from recsys.data.download import Remote, existing, locate, locate_all
 from recsys.data.log import OwnerKind
 from recsys.data.source import Source
+from recsys.data.sources.text import DAY, INTEGER, Kind, fields
 from recsys.errors import DataError
 
 
@@ -62,9 +63,10 @@ class Diginetica(SessionTables):
     """Click sessions of an online shop, prepared as for SR-GNN: 186,670 training sessions and 15,963 test sessions (the last week), 43,097
     items, 60,858 test queries (every prefix of a test session).
 
-    Items are renumbered, clicks have positions and no time stamps; sessions are in the order of their days. The raw data are from the CIKM
-    Cup 2016 (https://competitions.codalab.org/competitions/11161, registration needed); preprocessing: Wu et al., "Session-based
-    Recommendation with Graph Neural Networks", AAAI 2019, https://github.com/CRIPAC-DIG/SR-GNN.
+    Items are renumbered, clicks have positions and no time stamps; sessions are in the order of their days. The raw data
+    (:class:`DigineticaViews`) are from the CIKM Cup 2016 (https://competitions.codalab.org/competitions/11161, registration needed);
+    preprocessing: Wu et al., "Session-based Recommendation with Graph Neural Networks", AAAI 2019, https://github.com/CRIPAC-DIG/SR-GNN.
+    Licence: the terms of the competition.
 
     Args:
         root: folder with ``diginetica/train.parquet`` and ``diginetica/test.parquet``. Default: ``$RECSYS_DATA``, then the cache; there is
@@ -82,4 +84,47 @@ class Diginetica(SessionTables):
         self.root = root
 
     def files(self) -> list[Path]:
-        return [locate(remote, self.root) for remote in self.remotes]
+        return locate_all(self.remotes, self.root)
+
+
+class DigineticaViews(Source):
+    """Item views of an online shop, as published: 1,235,380 views, 310,324 sessions, 122,993 items, with time stamps.
+
+    The time of a view is its day plus the milliseconds of ``timeframe``. Users are unknown for most views and left out. What papers make of
+    the views differs; TRON's rule is: drop sessions of one view, then items of fewer than 5 views, then sessions of one view again; a
+    session is in the test part if its first view is on the day of the latest first view or on one of the 7 days before. :class:`Diginetica`
+    has the data as prepared for SR-GNN.
+
+    DIGINETICA, "Personalized E-Commerce Search Challenge", CIKM Cup 2016, track 2 (https://competitions.codalab.org/competitions/11161,
+    registration needed). Licence: the terms of the competition.
+
+    Args:
+        root: folder with ``diginetica/train-item-views.csv``. Default: ``$RECSYS_DATA``, then the cache; there is no direct download.
+    """
+
+    owner: OwnerKind = "session"
+    timed = True
+    ordered = True
+    published: ClassVar = {"events": 1_235_380, "owners": 310_324, "items": 122_993}
+    remote = Remote(
+        "diginetica/train-item-views.csv",
+        None,
+        advice="get dataset-train-diginetica.zip from the CIKM Cup 2016 track 2 and put its train-item-views.csv in a folder 'diginetica' "
+        "below RECSYS_DATA",
+    )
+
+    def __init__(self, *, root: Path | str | None = None) -> None:
+        self.root = root
+
+    def files(self) -> list[Path]:
+        return [locate(self.remote, self.root)]
+
+    def events(self) -> pl.LazyFrame:
+        (path,) = self.files()
+        headers = (
+            "sessionId;userId;itemId;timeframe;eventdate",
+            "session_id;user_id;item_id;timeframe;eventdate",
+        )  # the latter: NARM's copy
+        columns: dict[str, Kind | None] = {"session": INTEGER, "user": None, "item": INTEGER, "timeframe": INTEGER, "eventdate": DAY}
+        views = fields(path, ";", columns, headers=headers)
+        return views.select("session", "item", time=pl.col("eventdate") + pl.duration(milliseconds="timeframe"))

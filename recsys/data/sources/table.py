@@ -1,21 +1,31 @@
-"""Events in CSV, TSV or Parquet files."""
+"""Events in files of any common table format."""
 
 from __future__ import annotations
 
 import glob
+from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
-
-from recsys.data.columns import Mapped, TimeUnit
-from recsys.data.events import reason
+from recsys.data.columns import IdType, Mapped, OnError, TimeUnit
+from recsys.data.reading import tables
+from recsys.data.reading.delimited import Delimited, resolve
+from recsys.data.reading.deliver import Chunk
+from recsys.data.reading.jsonlines import JSONLines
+from recsys.data.reading.plan import Head, Plan
+from recsys.data.reading.streams import bare_suffix
 from recsys.errors import ConfigError, DataError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".inter": "\t"}
+_JSON = (".jsonl", ".ndjson", ".json")
 
 
 class Table(Mapped):
-    """One or several files with the same columns: ``.csv``, ``.tsv`` (plain or ``.gz``) or ``.parquet``.
+    """One or several files with the same columns: ``.csv``, ``.tsv``, ``.jsonl`` (plain, ``.gz`` or ``.zst``), ``.parquet`` or ``.arrow``.
+
+    The first 10,000 rows of each file say what a column holds. Text is UTF-8, with or without a byte order mark, lines end in LF or CR LF;
+    fields are quoted as RFC 4180 has it, blank lines are passed over. JSON is one flat object a line. Ids are kept as they are: integers
+    of up to 64 bits exactly, texts without any normalisation, and ids with leading zeros in the first rows as texts. Integer ids of later
+    rows lose leading zeros; ``ids="text"`` keeps them. Memory does not grow with the files.
 
     Args:
         path: a file, or a pattern such as ``logs/2026-*.parquet``; files are read in the order of their names.
@@ -27,12 +37,17 @@ class Table(Mapped):
         order: column of positions, for events without a clock.
         weight: column of weights or ratings.
         min_weight: keep events with at least this weight.
+        kind: column that says what the event was, such as ``clicks``.
         part: column that says ``train``, ``valid`` or ``test``.
         separator: of the columns in a text file. Default: a comma for ``.csv``, a tabulator for ``.tsv``.
+        ids: ``integer`` or ``text``; ``auto``: integers where the first rows have nothing else.
+        on_error: what a bad row does: ``raise`` ends the reading with its line and value, ``quarantine`` sets it aside.
 
     Raises:
-        ConfigError: a mapping that contradicts itself, or a separator of more than one character.
+        ConfigError: a mapping that contradicts itself, an unknown option, or a separator of more than one character.
     """
+
+    _advice = "read all ids as texts with ids='text'"
 
     def __init__(
         self,
@@ -46,15 +61,19 @@ class Table(Mapped):
         order: str | None = None,
         weight: str | None = None,
         min_weight: float | None = None,
+        kind: str | None = None,
         part: str | None = None,
         separator: str | None = None,
+        ids: IdType = "auto",
+        on_error: OnError = "raise",
     ) -> None:
         self.path, self.separator = path, separator
         self.item, self.user, self.session = item, user, session
         self.time, self.time_unit, self.order = time, time_unit, order
-        self.weight, self.min_weight, self.part = weight, min_weight, part
+        self.weight, self.min_weight, self.kind, self.part = weight, min_weight, kind, part
+        self.ids, self.on_error = ids, on_error
         self._check_knobs()
-        if separator is not None and len(separator.encode()) != 1:
+        if separator is not None and (len(separator.encode()) != 1 or separator in '"\n\r\0'):
             raise ConfigError(f"Table got separator={separator!r}; it is one ASCII character, such as ',' or '\\t'")
 
     @property
@@ -74,49 +93,43 @@ class Table(Mapped):
                 raise DataError(f"{path} is empty; give a file with a header and at least one event")
         return found
 
-    def events(self) -> pl.LazyFrame:
-        return pl.concat([self.canonical(self._scan(path), str(path)) for path in self.files()], how="vertical_relaxed")
+    def heads(self) -> list[Head]:
+        return [self._head(path) for path in self.files()]
 
-    def _scan(self, path: Path) -> pl.LazyFrame:
-        suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-        kind = suffixes[-1] if suffixes else ""
-        if kind not in (*_SEPARATORS, ".parquet", ".txt"):
-            raise DataError(f"{path} ends in {kind!r}; Table reads .csv, .tsv, .txt (with separator=), .gz of these, and .parquet")
-        _sniff(path, kind)
-        try:
-            table = pl.scan_parquet(path) if kind == ".parquet" else self._scan_text(path, kind)
-            schema = table.collect_schema()
-            names = schema.names()
-            if all(dtype == pl.String for dtype in schema.dtypes()) and table.head(1).collect().is_empty():
-                raise DataError(f"{path} has a header and nothing else: there are no events (0 rows); give at least one")
-        except pl.exceptions.NoDataError:
-            raise DataError(f"{path} is empty; give a file with a header and at least one event") from None
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise DataError(f"{path} cannot be read as {kind}: {reason(error)}") from None
-        if len(names) == 1 and kind != ".parquet" and (other := next((s for s in ";\t|," if s in names[0]), None)):
-            raise DataError(f"{path} has a single column {names[0][:60]!r}; if the separator is {other!r}, say separator={other!r}")
-        twice = [column for column in self.mapping().values() if f"{column}_duplicated_0" in names]
-        if twice:
-            raise DataError(f"{path} has several columns named {twice[0]!r}; rename all but one in the file")
-        return table
+    def chunks(self, plan: Plan) -> Iterator[Chunk]:
+        for path in self.files():
+            kind = self._kind(path)
+            if kind in tables.MAGIC:
+                yield from tables.chunks(tables.scanned(path, kind), plan.names, str(path))
+            elif kind in _JSON:
+                yield from JSONLines(path).chunks(plan)
+            else:
+                text = self._delimited(path, kind)
+                yield from text.chunks(plan, text.header())
 
-    def _scan_text(self, path: Path, kind: str) -> pl.LazyFrame:
+    def _head(self, path: Path) -> Head:
+        kind = self._kind(path)
+        names = self.mapping()
+        if kind in tables.MAGIC:
+            table = tables.scanned(path, kind)
+            resolve(path, names, table.collect_schema().names())
+            return tables.head(table, names, str(path))
+        if kind in _JSON:
+            return JSONLines(path).head(names, self.ids)
+        text = self._delimited(path, kind)
+        header = text.header()
+        resolve(path, names, header.names, text=True)
+        return text.head(names, header)
+
+    def _kind(self, path: Path) -> str:
+        kind = bare_suffix(path)
+        if kind not in (*_SEPARATORS, ".txt", *_JSON, *tables.MAGIC):
+            raise DataError(
+                f"{path} ends in {kind!r}; Table reads .csv, .tsv, .txt (with separator=), .jsonl (plain, .gz or .zst), .parquet and .arrow"
+            )
+        return kind
+
+    def _delimited(self, path: Path, kind: str) -> Delimited:
         if kind == ".txt" and self.separator is None:
             raise DataError(f"{path}: say how its columns are separated, for instance separator='\\t'")
-        return pl.scan_csv(path, separator=self.separator or _SEPARATORS[kind], infer_schema_length=10_000)
-
-
-def _sniff(path: Path, kind: str) -> None:
-    """Raises DataError for a file whose first bytes are not what its name says."""
-    with path.open("rb") as stream:
-        head = stream.read(4096)
-    if kind == ".parquet":
-        if not head.startswith(b"PAR1"):
-            raise DataError(f"{path} is not a Parquet file, as its first bytes say; give it the ending of what it is, such as .csv")
-        return
-    if head.startswith(b"PAR1"):
-        raise DataError(f"{path} is a Parquet file, as its first bytes say; rename it to .parquet")
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(f"{path} is text in UTF-16; save it as UTF-8, for instance with iconv -f utf-16 -t utf-8")
-    if b"\0" in head and not head.startswith(b"\x1f\x8b"):  # gzip is read as it is
-        raise DataError(f"{path} is not text: it holds zero bytes; give .csv or .tsv (plain or .gz), or .parquet")
+        return Delimited(path, self.separator or _SEPARATORS[kind])

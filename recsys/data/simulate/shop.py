@@ -19,17 +19,14 @@ from datetime import datetime
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from recsys.data.log import OwnerKind
+from recsys.data.simulate.truth import Bools, Floats, Ints, exposure, relevance
 from recsys.randomness import numpy_generator
 
 VERSION = 1  # raised when the same settings give another log
 START = datetime(2026, 1, 1)
-CLUSTERS, WIDTH, SLOTS, SESSION_LENGTH, GAP_SECONDS = 20, 16, 10, 4.0, 45.0
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+SESSION_LENGTH, GAP_SECONDS = 4.0, 45.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class World:
     item: Ints
     session: Ints
     time: Ints
-    noise: NDArray[np.bool_]
+    noise: Bools
 
     def events(self, owner: OwnerKind = "user") -> pl.LazyFrame:
         """The log alone, in canonical columns, owned by users or by sessions; oldest first."""
@@ -75,8 +72,8 @@ def simulate(
         focus: probability that a click stays with its session's cluster.
         days: length of the period, from 2026-01-01.
     """
-    gamma, cluster = _relevance(users, items, numpy_generator(seed, "simulate", "relevance"))
-    theta = _exposure(items, zipf, numpy_generator(seed, "simulate", "exposure"))
+    gamma, cluster = relevance(users, items, numpy_generator(seed, "simulate", "relevance"))
+    theta = exposure(items, zipf, numpy_generator(seed, "simulate", "exposure"))
     g = numpy_generator(seed, "simulate", "sessions")
     first = g.random(clicks) < 1 / SESSION_LENGTH
     first[0] = True
@@ -94,25 +91,6 @@ def simulate(
     item = _true_items(gamma * theta, cluster, session_user, session, focus, g)
     shown = np.searchsorted(theta.cumsum() / theta.sum(), g.random(clicks), side="right").clip(max=items - 1)
     return World(gamma, theta, cluster, session_user[session], np.where(slip, shown, item), session, time, slip)
-
-
-def _relevance(users: int, items: int, g: np.random.Generator) -> tuple[Floats, Ints]:
-    centre = g.normal(size=(min(CLUSTERS, items), WIDTH))
-    centre /= np.linalg.norm(centre, axis=1, keepdims=True)
-    cluster = g.integers(len(centre), size=items)
-    item = centre[cluster] + g.normal(scale=0.12, size=(items, WIDTH))
-    taste = g.dirichlet(np.full(len(centre), 0.10), size=users)
-    user = taste @ centre + g.normal(scale=0.05, size=(users, WIDTH))
-    user /= np.linalg.norm(user, axis=1, keepdims=True)
-    logit = 6.0 * (user @ item.T) - 4.5 + g.normal(scale=0.3, size=items)
-    return 1 / (1 + np.exp(-logit)), cluster
-
-
-def _exposure(items: int, zipf: float, g: np.random.Generator) -> Floats:
-    rank = g.permutation(items) + 1.0
-    slot = g.integers(1, SLOTS + 1, size=items)
-    theta = rank**-zipf * slot**-0.5
-    return np.asarray(theta / theta.max(), dtype=np.float64)
 
 
 def _true_items(weight: Floats, cluster: Ints, session_user: Ints, session: Ints, focus: float, g: np.random.Generator) -> Ints:

@@ -1,0 +1,140 @@
+"""A log that does not have to fit in memory: blocks of whole owners, in files.
+
+While it is prepared, a log is a sequence of Polars frames (*blocks*) with these columns:
+
+========================  ========================  ==============================================================
+``user`` or ``session``   UInt32                    code of the owner; an owner is in one block, codes ascend over all blocks
+``item``                  UInt32                    code of the item
+``time`` or ``order``     as in the events          optional
+``weight``                Float32                   optional
+``kind``                  Categorical               optional
+``part``                  Enum                      optional
+========================  ========================  ==============================================================
+
+Rows are sorted by owner, then time or order, then item, then the other columns: the order does not depend on that of the source. Codes
+are in ascending order of id.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import polars as pl
+
+from recsys.data.kernels import Codes, Ints, Mask
+from recsys.data.log import OwnerKind
+
+T = TypeVar("T")
+ROWS = 1 << 22  # events a block aims at
+CODE = pl.UInt32
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The events of a log.
+
+    Attributes:
+        owner_kind: the name of the owner column.
+        owners: id of each owner code; owners without events may be among them.
+        items: id of each item code; items without events may be among them.
+        files: Arrow files, one a block.
+        sizes: rows of each file.
+        masks: for each block the rows that are left, or None for all.
+        folder: where new blocks may be written.
+    """
+
+    owner_kind: OwnerKind
+    owners: pl.Series
+    items: pl.Series
+    files: list[Path]
+    sizes: list[int]
+    folder: Path
+    masks: list[Mask] | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return sum(self.sizes) if self.masks is None else sum(int(mask.sum()) for mask in self.masks)
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        return ahead(self.block, len(self.files), workers=1)
+
+    def block(self, at: int) -> pl.DataFrame:
+        frame = read(self.files[at])
+        return frame if self.masks is None else frame.filter(pl.Series(self.masks[at])).rechunk()
+
+    def each(self, do: Callable[[pl.DataFrame], T]) -> Iterator[T]:
+        """What ``do`` gives for each block, in order; two blocks are worked on at a time."""
+        return ahead(lambda at: do(self.block(at)), len(self.files))
+
+    def rewritten(self, frames: Iterator[pl.DataFrame], *, keep: bool = False) -> Blocks:
+        """A log of other blocks with the same codes, one for each of this one. The files of this one are deleted, or told to ``keep``."""
+        files, sizes = [], []
+        for at, frame in enumerate(frames):
+            if len(frame):
+                files.append(write(frame, self.folder))
+                sizes.append(len(frame))
+            if not keep:
+                self.files[at].unlink()
+        return replace(self, files=files, sizes=sizes, masks=None)
+
+    def owned(self, kind: OwnerKind, owners: pl.Series) -> Blocks:
+        """The same blocks, whose owner column has this name and these ids."""
+        return replace(self, owner_kind=kind, owners=owners)
+
+    def masked(self, keep: Sequence[Mask]) -> Blocks:
+        """A log of those rows only; ``keep`` has one mask a block, for the rows that it has now."""
+        if self.masks is None:
+            return replace(self, masks=list(keep))
+        whole = [mask.copy() for mask in self.masks]
+        for mask, new in zip(whole, keep, strict=True):
+            mask[mask] = new
+        return replace(self, masks=whole)
+
+    def frame(self) -> pl.DataFrame:
+        """All events with their ids, in one frame."""
+        found = pl.concat(list(self))
+        return found.with_columns(
+            self.owners.gather(found[self.owner_kind]).alias(self.owner_kind), self.items.gather(found["item"]).alias("item")
+        )
+
+
+def offsets_of(owner: pl.Series) -> tuple[Ints, Ints]:
+    """Where each owner of a block begins, int64 [U + 1] (its last entry is E), and the code of each, int64 [U]."""
+    code = owner.to_numpy()
+    begin = np.flatnonzero(np.concatenate([np.ones(min(1, len(code)), dtype=bool), code[1:] != code[:-1]]))
+    return np.append(begin, len(code)), code[begin].astype(np.int64)
+
+
+def codes(column: pl.Series) -> Codes:
+    """The codes of a column as int32 [E]; nothing is copied."""
+    return column.to_numpy().view(np.int32)
+
+
+def write(frame: pl.DataFrame, folder: Path) -> Path:
+    """A new Arrow file in ``folder``."""
+    path = folder / f"{len(os.listdir(folder))}-{os.urandom(4).hex()}.arrow"
+    frame.write_ipc(path, compression="uncompressed", compat_level=pl.CompatLevel.newest())
+    return path
+
+
+def read(path: Path) -> pl.DataFrame:
+    return pl.read_ipc(path).rechunk()
+
+
+def ahead(do: Callable[[int], T], count: int, workers: int = 2) -> Iterator[T]:
+    """``do(0), do(1), ...`` in order, the next ones already under way."""
+    if count <= 1:
+        yield from map(do, range(count))
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = [pool.submit(do, at) for at in range(min(workers, count))]
+        for at in range(count):
+            found = waiting.pop(0).result()
+            if at + workers < count:
+                waiting.append(pool.submit(do, at + workers))
+            yield found

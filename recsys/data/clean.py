@@ -1,0 +1,244 @@
+"""Applies cleaning steps to a log in blocks, and counts what each removes. What the steps mean: :mod:`recsys.cleaning.step`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from recsys.cleaning.step import LogStep, OwnerStep, Step
+from recsys.data.blocks import Blocks, codes, offsets_of
+from recsys.data.events import owner_of
+from recsys.data.kernels import Codes, Ints, Mask
+from recsys.data.labels import Label, Labels, among
+from recsys.errors import ConfigError, DataError
+from recsys.part import knobs
+
+Report = list[dict[str, Any]]
+
+
+def title(step: Step) -> str:
+    """The step as it is written in Python, without what is None: ``KCore(owner=5, item=5, fit='all')``."""
+    given = ", ".join(f"{name}={value!r}" for name, value in knobs(step).items() if value is not None)
+    return f"{type(step).__name__}({given})"
+
+
+def check_order(steps: Sequence[Step]) -> None:
+    """Refuse a step that runs before the split when it is listed after one that runs after the split.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    late: Step | None = None
+    for step in steps:
+        if step.fit == "train":
+            late = late or step
+        elif late is not None:
+            name = type(step).__name__
+            raise ConfigError(
+                f"clean: {name} is listed after {title(late)}, which runs after the split; list {name} before it, "
+                f"or give {type(late).__name__} fit: all (it then counts test events too)"
+            )
+
+
+@dataclass
+class Tally:
+    """Events, owners and items of a log, counted block by block."""
+
+    names: int
+    events: int = 0
+    owners: int = 0
+    items: Mask = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.items = np.zeros(self.names, dtype=bool)
+
+    def add(self, frame: pl.DataFrame) -> None:
+        self.events += len(frame)
+        self.owners += len(offsets_of(frame[owner_of(frame.columns)])[0]) - 1
+        self.items[codes(frame["item"])] = True
+
+    def row(self) -> tuple[int, int, int]:
+        return self.events, self.owners, int(self.items.sum())
+
+    def counts(self) -> dict[str, int]:
+        return dict(zip(("events", "owners", "items"), self.row(), strict=True))
+
+
+def _entry(step: Step, fold: str | None, before: tuple[int, int, int], after: tuple[int, int, int]) -> dict[str, Any]:
+    counted = {name: [b, a] for name, b, a in zip(("events", "owners", "items"), before, after, strict=True)}
+    return {"step": title(step), "fit": step.fit, "fold": fold, **counted}
+
+
+def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Steps that can be applied to a block at one go."""
+    for together, group in groupby(steps, key=lambda step: isinstance(step, OwnerStep)):
+        found = list(group)
+        yield from [found] if together else ([step] for step in found)
+
+
+def _empty(step: Step, before: tuple[int, int, int], origin: str) -> DataError:
+    return DataError(
+        f"{origin}: no event is left after {title(step)}, of {before[0]:,} events of {before[1]:,} owners and {before[2]:,} items before "
+        "it; loosen this step or one before it"
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- before the split
+
+
+def cleaned(log: Blocks, steps: Sequence[Step], report: Report, origin: str) -> Blocks:
+    """The log after steps that run before the split; what each removes is added to ``report``.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    for group in _groups(steps):
+        if isinstance(group[0], LogStep):
+            log = _by_count(log, group[0], report, origin)
+        else:
+            log = _by_owner(log, [step for step in group if isinstance(step, OwnerStep)], report, origin)
+    return log
+
+
+def _by_owner(log: Blocks, steps: list[OwnerStep], report: Report, origin: str) -> Blocks:
+    tallies = [Tally(len(log.items)) for _ in range(len(steps) + 1)]
+
+    def apply(frame: pl.DataFrame) -> list[pl.DataFrame]:
+        stages = [frame]
+        for step in steps:
+            stages.append(step.clean(stages[-1]))
+        return stages
+
+    sessions = 0
+
+    def frames() -> Iterator[pl.DataFrame]:
+        nonlocal sessions
+        for stages in log.each(apply):
+            for tally, frame in zip(tallies, stages, strict=True):
+                tally.add(frame)
+            made = [frame["session"] for frame in stages if "session" in frame.columns]
+            if made and log.owner_kind == "user":  # numbered from 0 in each block
+                yield stages[-1].with_columns(made[-1] + pl.Series([sessions], dtype=pl.UInt32))
+                sessions += 0 if made[0].is_empty() else int(made[0][-1]) + 1
+            else:
+                yield stages[-1]
+
+    new = log.rewritten(frames())
+    for step, before, after in zip(steps, tallies, tallies[1:], strict=False):
+        report.append(_entry(step, None, before.row(), after.row()))
+        if not after.events:
+            raise _empty(step, before.row(), origin)
+    if new.files and owner_of(new.block(0).columns) != log.owner_kind:
+        return new.owned("session", pl.Series(range(sessions), dtype=pl.Int64))
+    return new
+
+
+def _by_count(log: Blocks, step: LogStep, report: Report, origin: str) -> Blocks:
+    before, after = Tally(len(log.items)), Tally(len(log.items))
+    parts = []
+    for frame in log:
+        before.add(frame)
+        parts.append((offsets_of(frame[log.owner_kind])[0], codes(frame["item"]).copy()))
+    offsets, item = _joined(parts)
+    keep = step.keep(offsets, item, len(log.items))
+    new = log.masked(np.split(keep, np.cumsum([len(codes) for _, codes in parts])[:-1]))
+    owner = np.add.reduceat(np.append(keep, False), offsets[:-1], dtype=np.int64)
+    after.events, after.owners = int(keep.sum()), int((owner > 0).sum())
+    after.items[item[keep]] = True
+    report.append(_entry(step, None, before.row(), after.row()))
+    if not after.events:
+        raise _empty(step, before.row(), origin)
+    return new
+
+
+def _joined(parts: Sequence[tuple[Ints, Codes]]) -> tuple[Ints, Codes]:
+    """Offsets and items of several blocks as one."""
+    item = np.concatenate([codes for _, codes in parts])
+    begin = np.cumsum([0, *(len(codes) for _, codes in parts)])
+    offsets = np.concatenate([offsets[:-1] + first for (offsets, _), first in zip(parts, begin, strict=False)] + [begin[-1:]])
+    return offsets, item
+
+
+# ---------------------------------------------------------------------------------------------------- after the split
+
+LABEL, _ROW = "label", "row"  # columns that the frames carry through the steps
+
+
+def fitted(log: Blocks, labels: Labels, learnt: frozenset[int], steps: Sequence[Step], report: Report, fold: str) -> Blocks:
+    """The labelled events after steps that are fitted on the training events (labels in ``learnt``) alone.
+
+    Returns:
+        another log, whose blocks have the label of each event in the column ``label``; the files of ``log`` stay.
+
+    Raises:
+        DataError: no training event is left.
+    """
+    made = log.rewritten((_labelled(frame, label) for frame, label in zip(log, labels, strict=True)), keep=True)
+    for step in steps:
+        before = _learnt(made, learnt)
+        if isinstance(step, LogStep):
+            made = _by_learnt_count(made, step, learnt)
+        elif isinstance(step, OwnerStep):
+            made = made.rewritten(made.each(partial(_apart, step=step, learnt=learnt)))
+        after = _learnt(made, learnt)
+        report.append(_entry(step, fold, before, after))
+        if not after[0]:
+            raise _empty(step, before, "training events")
+    return made
+
+
+def _labelled(frame: pl.DataFrame, label: Label) -> pl.DataFrame:
+    frame = frame.with_columns(pl.Series(LABEL, label)).with_row_index(_ROW)
+    return frame.filter(pl.col(LABEL) >= 0) if (label < 0).any() else frame
+
+
+def _learnt(log: Blocks, learnt: frozenset[int]) -> tuple[int, int, int]:
+    tally = Tally(len(log.items))
+    for frame in log:
+        tally.add(frame.filter(pl.Series(among(frame[LABEL].to_numpy(), learnt))).rechunk())
+    return tally.row()
+
+
+def _has(frame: pl.DataFrame, rows: Mask) -> Mask:
+    """bool [E]: whether the owner of each event has one of these rows."""
+    if not len(frame):
+        return rows
+    offsets, _ = offsets_of(frame[owner_of(frame.columns)])
+    return np.repeat(np.logical_or.reduceat(rows, offsets[:-1]), np.diff(offsets))
+
+
+def _apart(frame: pl.DataFrame, step: OwnerStep, learnt: frozenset[int]) -> pl.DataFrame:
+    """Clean training events by themselves, and held-out events of owners without any by themselves, each part alone."""
+    label = frame[LABEL].to_numpy()
+    train = among(label, learnt)
+    known = _has(frame, train)
+    kept = step.clean(frame.filter(pl.Series(train)).rechunk())
+    pieces = [kept]
+    for part in np.unique(label[~known]):
+        pieces.append(step.clean(frame.filter(pl.Series(~known & (label == part))).rechunk()))
+    stays = np.isin(frame[_ROW].to_numpy(), kept[_ROW].to_numpy())
+    held = frame.filter(pl.Series(known & ~train & _has(frame, stays)))
+    added = [pl.lit(1.0, kept.schema[name]).alias(name) for name in kept.columns if name not in held.columns]  # weights
+    return pl.concat([*pieces, held.with_columns(added).select(kept.columns)]).sort(_ROW)
+
+
+def _by_learnt_count(log: Blocks, step: LogStep, learnt: frozenset[int]) -> Blocks:
+    parts = []
+    for frame in log:
+        part = frame.filter(pl.Series(among(frame[LABEL].to_numpy(), learnt))).rechunk()
+        parts.append((offsets_of(part[log.owner_kind])[0], codes(part["item"]).copy()))
+    offsets, item = _joined(parts)
+    chosen = np.split(step.keep(offsets, item, len(log.items)), np.cumsum([len(codes) for _, codes in parts])[:-1])
+    masks = []
+    for frame, kept in zip(log, chosen, strict=True):
+        train = among(frame[LABEL].to_numpy(), learnt)
+        stays = np.zeros(len(frame), dtype=bool)
+        stays[train] = kept
+        masks.append(stays | ~train & (_has(frame, stays) | ~_has(frame, train)))
+    return log.masked(masks)

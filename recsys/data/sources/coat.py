@@ -1,0 +1,96 @@
+"""Coat: ratings that users chose to give, and ratings of random items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from recsys.data.download import Remote, locate_all
+from recsys.data.log import OwnerKind
+from recsys.data.source import Source
+from recsys.data.sources.text import INTEGER, Kind, fields, line_of
+from recsys.errors import DataError
+
+_ADDRESS = "https://www.cs.cornell.edu/~schnabts/mnar/coat.zip"
+
+
+class Coat(Source):
+    """Ratings of coats in a web shop, 1 to 5: 290 users, 300 items, 6,960 training and 4,640 test ratings.
+
+    Users chose the items of the training part; those of the test part are 16 random ones for each user, which makes unbiased tests
+    possible. A rating of at least ``min_rating`` is an event, with the rating as its weight: at least 4 are 1,905 of the training and 860
+    of the test ratings. 366 pairs are in both parts; 16 items have no training rating of 4 or more. Users and items are rows and columns of
+    the published matrices, counted from 0; no times, no order.
+
+    Schnabel et al., "Recommendations as Treatments: Debiasing Learning and Evaluation", ICML 2016;
+    https://www.cs.cornell.edu/~schnabts/mnar/. Licence: none is stated; research use. The publisher gives no checksum: the two files are
+    verified after unpacking, with either kind of line ends.
+
+    Args:
+        min_rating: smallest rating (1 to 5) that counts as an event; None keeps all.
+        root: folder with ``coat/train.ascii`` and ``coat/test.ascii``. Default: ``$RECSYS_DATA``, then the cache, else a download.
+    """
+
+    owner: OwnerKind = "user"
+    predefined = True
+    remotes = (
+        Remote(
+            "coat/train.ascii",
+            _ADDRESS,
+            member="coat/train.ascii",
+            content=(
+                "sha256:a87bd9e7eaf3b89f976df3f25d4aa5d5d871be8a00b58947df9e6e015559bd37",
+                "sha256:f9088c6e95fa9a42e8be6a92fc77252b95b969e34ed1299c611420da68680873",
+            ),
+        ),
+        Remote(
+            "coat/test.ascii",
+            _ADDRESS,
+            member="coat/test.ascii",
+            content=(
+                "sha256:de6714ab105a5e0be8166be7fd313901b29f9a09c3bea307901457d1d71847e6",
+                "sha256:51fa28550f5bedebc6959d0e7b5e242b173c3c8d16317c7e49b89441304504ce",
+            ),
+        ),
+    )
+
+    def __init__(self, *, min_rating: float | None = 4.0, root: Path | str | None = None) -> None:
+        self.min_rating, self.root = min_rating, root
+
+    @property
+    def published(self) -> Mapping[str, int]:  # type: ignore[override]
+        """Counts of all ratings; none for a part of them."""
+        return {"events": 11_600, "owners": 290, "items": 300} if self.min_rating is None else {}
+
+    def files(self) -> list[Path]:
+        return locate_all(self.remotes, self.root)
+
+    def events(self) -> pl.LazyFrame:
+        paths = self.files()
+        train, test = (_matrix(path) for path in paths)
+        if train.shape != test.shape:
+            sizes = " and ".join(f"{path} has {one.height} x {one.width}" for path, one in zip(paths, (train, test), strict=True))
+            raise DataError(f"{sizes} ratings; rows are the same users in both files, columns the same items: fetch them anew")
+        ratings = pl.concat([_ratings(train).with_columns(part=pl.lit("train")), _ratings(test).with_columns(part=pl.lit("test"))])
+        return (ratings if self.min_rating is None else ratings.filter(pl.col("weight") >= self.min_rating)).lazy()
+
+
+def _rating(text: pl.Expr) -> pl.Expr:
+    value = INTEGER.read(text)
+    return pl.when(value.is_between(0, 5)).then(value)
+
+
+_RATING = Kind("0 for none, or a rating from 1 to 5", _rating)
+
+
+def _matrix(path: Path) -> pl.DataFrame:
+    """[users, items] ratings, 0 for none; columns are named by their places."""
+    columns: dict[str, Kind | None] = {str(place): _RATING for place in range(len(line_of(path, 1).split(" ")))}
+    return fields(path, " ", columns).collect()
+
+
+def _ratings(matrix: pl.DataFrame) -> pl.DataFrame:
+    long = matrix.with_row_index("user").unpivot(index="user", variable_name="item", value_name="weight").filter(pl.col("weight") > 0)
+    return long.select(pl.col("user", "item").cast(pl.Int64), pl.col("weight").cast(pl.Float32))
