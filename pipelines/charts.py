@@ -176,7 +176,7 @@ def _columns(name: str, labels: list[str], values: pl.Series, xlabel: str, ylabe
 
     def draw(axes: Any) -> None:
         axes.bar(range(len(labels)), values, 0.82, color=ACCENT, lw=0)
-        crowded = sum(map(len, labels)) > 40
+        crowded = max(map(len, labels)) * len(labels) > 48
         every = max(1, -(-len(labels) // 16))
         shown = range(0, len(labels), every)
         axes.set_xticks(shown, [labels[at] for at in shown], rotation=35 if crowded else 0, ha="right" if crowded else "center")

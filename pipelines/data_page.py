@@ -206,9 +206,6 @@ _CSS = """
   --card: #f5f7fa; --line: #dde2e9; --red: #b3261e; --amber: #8a5a00; --green: #1b6e3c; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --faint: #8490a0; --accent: #6aaeff; --second: #f0a658; --ground: #12161c;
   --card: #1b212a; --line: #313a46; --red: #ff8a80; --amber: #ffc45c; --green: #6fd694; } }
-@media print { :root { color-scheme: light; --ink: #000000; --faint: #777777; --accent: #2468b4; --second: #c2711a; --ground: #ffffff;
-  --card: #ffffff; --line: #cccccc; --red: #b3261e; --amber: #8a5a00; --green: #1b6e3c; }
-  figure, tr, .tiles > div { break-inside: avoid; } h2 { break-after: avoid; } main { max-width: none; padding: 0; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 28px 24px 48px; }
@@ -228,4 +225,10 @@ th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var
 .status { font-weight: 600; white-space: nowrap; }
 .red { color: var(--red); } .amber { color: var(--amber); } .green { color: var(--green); }
 .status::before { content: "● "; } .status.not::before { content: "○ "; } .files { font-size: 14px; }
+@media print { :root { color-scheme: light; --ink: #000000; --faint: #777777; --accent: #2468b4; --second: #c2711a; --ground: #ffffff;
+  --card: #ffffff; --line: #cccccc; --red: #b3261e; --amber: #8a5a00; --green: #1b6e3c; }
+  body { font-size: 12px; } main { max-width: none; padding: 0; } h2 { break-after: avoid; margin-top: 22px; }
+  figure, tr, .tiles > div { break-inside: avoid; } .grid { grid-template-columns: 1fr 1fr; }
+  .tiles { grid-template-columns: repeat(4, 1fr); }
+  .tiles b { font-size: 16px; } table { font-size: 10px; } th, td { padding-right: 8px; } .scroll { overflow: visible; } }
 """

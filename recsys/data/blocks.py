@@ -110,6 +110,16 @@ def offsets_of(owner: pl.Series) -> tuple[Ints, Ints]:
     return np.append(begin, len(code)), code[begin].astype(np.int64)
 
 
+def any_of(rows: Mask, offsets: Ints) -> Mask:
+    """bool [U]: whether each owner has one of the rows, bool [E]."""
+    return np.logical_or.reduceat(rows, offsets[:-1]) if len(rows) else np.zeros(0, dtype=bool)
+
+
+def count_of(rows: Mask, offsets: Ints) -> Ints:
+    """int64 [U]: how many of the rows each owner has."""
+    return np.add.reduceat(rows, offsets[:-1], dtype=np.int64) if len(rows) else np.zeros(0, dtype=np.int64)
+
+
 def codes(column: pl.Series) -> Codes:
     """The codes of a column as int32 [E]; nothing is copied."""
     return column.to_numpy().view(np.int32)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from recsys.cleaning.step import LogStep, OwnerStep, Step
-from recsys.data.blocks import Blocks, codes, offsets_of
+from recsys.data.blocks import Blocks, any_of, codes, offsets_of
 from recsys.data.events import owner_of
 from recsys.data.kernels import Codes, Ints, Mask
 from recsys.data.labels import Label, Labels, among
@@ -58,10 +58,16 @@ class Tally:
     def __post_init__(self) -> None:
         self.items = np.zeros(self.names, dtype=bool)
 
-    def add(self, frame: pl.DataFrame) -> None:
-        self.events += len(frame)
-        self.owners += len(offsets_of(frame[owner_of(frame.columns)])[0]) - 1
-        self.items[codes(frame["item"])] = True
+    def add(self, frame: pl.DataFrame, rows: Mask | None = None) -> None:
+        """Another block, or some rows of it."""
+        offsets, _ = offsets_of(frame[owner_of(frame.columns)])
+        item = codes(frame["item"])
+        if rows is None:
+            self.events, self.owners = self.events + len(frame), self.owners + len(offsets) - 1
+        else:
+            item = item[rows]
+            self.events, self.owners = self.events + len(item), self.owners + int(any_of(rows, offsets).sum())
+        self.items[item] = True
 
     def row(self) -> tuple[int, int, int]:
         return self.events, self.owners, int(self.items.sum())
@@ -148,8 +154,7 @@ def _by_count(log: Blocks, step: LogStep, report: Report, origin: str) -> Blocks
     offsets, item = _joined(parts)
     keep = step.keep(offsets, item, len(log.items))
     new = log.masked(np.split(keep, np.cumsum([len(codes) for _, codes in parts])[:-1]))
-    owner = np.add.reduceat(np.append(keep, False), offsets[:-1], dtype=np.int64)
-    after.events, after.owners = int(keep.sum()), int((owner > 0).sum())
+    after.events, after.owners = int(keep.sum()), int(any_of(keep, offsets).sum())
     after.items[item[keep]] = True
     report.append(_entry(step, None, before.row(), after.row()))
     if not after.events:
@@ -201,16 +206,14 @@ def _labelled(frame: pl.DataFrame, label: Label) -> pl.DataFrame:
 def _learnt(log: Blocks, learnt: frozenset[int]) -> tuple[int, int, int]:
     tally = Tally(len(log.items))
     for frame in log:
-        tally.add(frame.filter(pl.Series(among(frame[LABEL].to_numpy(), learnt))).rechunk())
+        tally.add(frame, among(frame[LABEL].to_numpy(), learnt))
     return tally.row()
 
 
 def _has(frame: pl.DataFrame, rows: Mask) -> Mask:
     """bool [E]: whether the owner of each event has one of these rows."""
-    if not len(frame):
-        return rows
     offsets, _ = offsets_of(frame[owner_of(frame.columns)])
-    return np.repeat(np.logical_or.reduceat(rows, offsets[:-1]), np.diff(offsets))
+    return np.repeat(any_of(rows, offsets), np.diff(offsets))
 
 
 def _apart(frame: pl.DataFrame, step: OwnerStep, learnt: frozenset[int]) -> pl.DataFrame:

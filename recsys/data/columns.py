@@ -97,14 +97,18 @@ class Mapped(Source):
         return Plan.of(self.mapping(), self.heads(), ids=self.ids, time_unit=self.time_unit, advice=self._advice)
 
     def batches(self, quarantine: Quarantine | None = None) -> Iterator[pl.DataFrame]:
-        plan = self.plan()
-        return deliver(self.chunks(plan), plan, quarantine, min_weight=self.min_weight, origin=self.origin)
+        return self._delivered(quarantine, warn=True)
 
     def events(self) -> pl.LazyFrame:
         return streamed(self._kept, self.plan().schema)
 
+    def _delivered(self, quarantine: Quarantine | None, *, warn: bool) -> Iterator[pl.DataFrame]:
+        plan = self.plan()
+        yield from deliver(self.chunks(plan), plan, quarantine, min_weight=self.min_weight, origin=self.origin, warn=warn)
+
     def _kept(self) -> Iterator[pl.DataFrame]:
+        """For :meth:`events`, whose times are judged by who checks them."""
         quarantine = Quarantine() if self.on_error == "quarantine" else None
-        yield from self.batches(quarantine)
+        yield from self._delivered(quarantine, warn=False)
         if quarantine is not None and quarantine.rows:
             log.warning("%s: %s rows were set aside", self.origin, f"{quarantine.rows:,}")

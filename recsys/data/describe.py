@@ -38,7 +38,7 @@ class Survey:
 def describe(events: Events, *, origin: str = "events") -> dict[str, object]:
     """Counts and shapes of a log.
 
-    The log need not fit in memory: it is read in chunks, coded and sorted into files in the folder for temporary files (about 50 bytes an
+    The log need not fit in memory: it is read in chunks, coded and sorted into files in the folder for temporary files (about 35 bytes an
     event), and counted there. Memory grows with owners and items.
 
     Args:

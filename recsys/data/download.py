@@ -129,23 +129,22 @@ def download(remotes: Sequence[Remote], folder: Path) -> list[Path]:
         with partial.open("ab") as file:
             _lock(file, partial)
             log.info("downloading %s to %s", first.url, targets[0].parent)
-            _fetch(first, file, partial)
-            file.flush()
-            _check(first, partial, by_hand)
-            if first.packed:
-                for remote, target in zip(remotes, targets, strict=True):
-                    _place(remote, partial, target, by_hand)
-                partial.unlink()
-            else:
-                partial.replace(targets[0])
-            _tag(partial).unlink(missing_ok=True)
+            try:
+                _fetch(first, file, partial)
+                file.flush()
+                _check(first, partial, by_hand)
+                _finish(remotes, partial, targets, by_hand)
+            finally:
+                file.flush()
+                if not os.fstat(file.fileno()).st_size:
+                    _discard(partial)
+    except DataError:
+        raise
     except urllib.error.HTTPError as error:
+        error.close()
         raise DataError(f"{first.url} answered {error.code} {error.reason}; {by_hand}") from None
-    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise DataError(f"{names} cannot be downloaded ({getattr(error, 'reason', None) or _words(error)}); {by_hand}") from None
-    finally:
-        if partial.is_file() and not partial.stat().st_size:
-            _discard(partial)
     return targets
 
 
@@ -159,7 +158,7 @@ def _lock(file: IO[bytes], partial: Path) -> None:
 def _fetch(remote: Remote, file: IO[bytes], partial: Path) -> None:
     """Append to ``file`` (opened to append) what it lacks of ``remote.url``, or write it anew where it cannot be continued."""
     assert remote.url is not None
-    have, tag = file.tell(), _tag(partial)
+    have, tag = os.fstat(file.fileno()).st_size, _tag(partial)
     if have and not (remote.digests or tag.is_file()):  # nothing would tell whether both halves are of one file
         have = file.truncate(0)
     headers = {"User-Agent": "recsys", "Accept-Encoding": "identity"}
@@ -170,6 +169,7 @@ def _fetch(remote: Remote, file: IO[bytes], partial: Path) -> None:
     except urllib.error.HTTPError as error:
         if error.code != 416 or not have:
             raise
+        error.close()
         total = error.headers.get("Content-Range", "").rpartition("/")[2]
         if total == str(have) or (not total.isdigit() and remote.digests):
             return  # complete; the digest tells whether it is the right one
@@ -186,6 +186,8 @@ def _fetch(remote: Remote, file: IO[bytes], partial: Path) -> None:
         validator = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
         if validator and not validator.startswith("W/"):
             tag.write_text(validator)
+        else:
+            tag.unlink(missing_ok=True)
         _receive(answer, file, have, remote)
 
 
@@ -223,6 +225,16 @@ def _check(remote: Remote, partial: Path, by_hand: str) -> None:
             f"{remote.url} gave a file with {found}, not the published {' or '.join(remote.digests)}; it was deleted: "
             f"try again, or {by_hand}"
         )
+
+
+def _finish(remotes: Sequence[Remote], partial: Path, targets: list[Path], by_hand: str) -> None:
+    if remotes[0].packed:
+        for remote, target in zip(remotes, targets, strict=True):
+            _place(remote, partial, target, by_hand)
+        _discard(partial)
+    else:
+        partial.replace(targets[0])
+        _tag(partial).unlink(missing_ok=True)
 
 
 def _place(remote: Remote, archive: Path, target: Path, by_hand: str) -> None:

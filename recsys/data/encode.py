@@ -5,7 +5,6 @@ Letters: E events of a block (sorted by owner, then time or order, then item), U
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recsys.data.blocks import Blocks, codes, offsets_of
+from recsys.data.blocks import Blocks, any_of, codes, count_of, offsets_of
 from recsys.data.events import clock_of
 from recsys.data.kernels import Codes, Ints, Mask, first_of_pair, in_history
-from recsys.data.labels import ASKED, EARLIER, LEARNT, Label, Labels, among
+from recsys.data.labels import ASKED, EARLIER, LEARNT, Label, among
 from recsys.data.store import Writer
 
 Counts = dict[str, int]
@@ -24,14 +23,14 @@ Counts = dict[str, int]
 
 @dataclass
 class Block:
-    """A block as arrays. ``owner`` int64 [U] are codes of the log, ``code`` int64 [U] those of the training log (-1: not in it)."""
+    """A block as arrays. ``owner`` [U] are codes of the log, ``code`` [U] those of the training log (-1: not in it)."""
 
     offsets: Ints
     owner: Ints
-    item: Codes
+    item: Codes  # of the log
+    known: Codes  # of the training log; -1: not in it
     label: Label
     time: Ints | None
-    weight: NDArray[np.float32] | None
     code: Ints
     start: Ints  # [U] where the owner's events begin in the training log
     stop: Ints  # [U]
@@ -53,7 +52,7 @@ class FoldWriter:
         self.owners, self.by_user = log.owners, log.owner_kind == "user"
         self.kind = log.owner_kind
         self.item_code = np.where(known, known.cumsum() - 1, -1).astype(np.int32)
-        self.events = self.users = 0
+        self.events, self.users, self.items = 0, 0, int(known.sum())
         self.counts: dict[str, Counts] = {}  # what became of the held-out events, by part
         self._at: Counts = {}
         out.frame(f"{name}.items", log.items.filter(pl.Series(known)).alias("id").to_frame())
@@ -77,7 +76,7 @@ class FoldWriter:
     def _learn(self, frame: pl.DataFrame, label: Label) -> Block:
         offsets, owner = offsets_of(frame[self.kind])
         learnt = among(label, LEARNT[self.name])
-        size = np.add.reduceat(np.append(learnt, False), offsets[:-1], dtype=np.int64) if len(owner) else np.zeros(0, dtype=np.int64)
+        size = count_of(learnt, offsets)
         known = size > 0
         stop = self.events + size.cumsum()
         code = np.where(known, self.users + known.cumsum() - 1, -1)
@@ -85,14 +84,15 @@ class FoldWriter:
         time = frame["time"].to_physical().to_numpy() if clock == "time" else None
         weight = frame["weight"].to_numpy() if "weight" in frame.columns else None
         item = codes(frame["item"])
-        self._append("train.items", self.item_code[item[learnt]])
+        known_item = self.item_code[item]
+        self._append("train.items", known_item[learnt])
         self._append("train.offsets", stop[known])
         for name, values in (("time", time), ("weight", weight)):
             if values is not None:
                 self._append(f"train.{name}", values[learnt])
         self.out.rows(f"{self.name}.owners", self.owners.gather(owner[known]).alias("id").to_frame())
         self.events, self.users = self.events + int(size.sum()), self.users + int(known.sum())
-        return Block(offsets, owner, item, label, time, weight, code, stop - size, stop)
+        return Block(offsets, owner, item, known_item, label, time, code, stop - size, stop)
 
     def _of_users(self, b: Block, held: int, part: str) -> Counts:
         """One query per user with at least one relevant item; the history is what is known of the user by then."""
@@ -111,7 +111,7 @@ class FoldWriter:
         users, first, query = np.unique(who, return_index=True, return_inverse=True)
         time = None if b.time is None else b.time[row][first]
         order = np.lexsort((b.item[row], who))
-        item, query = self.item_code[b.item[row][order]], query[order]
+        item, query = b.known[row][order], query[order]
         known = item >= 0
         if earlier_parts == LEARNT[self.name]:
             start, stop = b.start[users], b.stop[users]
@@ -128,22 +128,21 @@ class FoldWriter:
         """Write what is known of these users by then, items without a training event left out; from where to where it is."""
         asked = np.zeros(len(b.owner), dtype=bool)
         asked[users] = True
-        usable = earlier & np.repeat(asked, np.diff(b.offsets))
-        usable &= self.item_code[b.item] >= 0
-        size = np.add.reduceat(np.append(usable, False), b.offsets[:-1], dtype=np.int64)[users] if len(users) else np.zeros(0, np.int64)
+        usable = earlier & np.repeat(asked, np.diff(b.offsets)) & (b.known >= 0)
+        size = count_of(usable, b.offsets)[users]
         base = self._moved(f"{part}.history.items", int(size.sum()))
-        self._append(f"{part}.history.items", self.item_code[b.item[usable]])
+        self._append(f"{part}.history.items", b.known[usable])
         stop = base + size.cumsum()
         return stop - size, stop
 
     def _of_sessions(self, b: Block, held: int, part: str) -> Counts:
         """One query per held-out event that has an event before it in its session; the history is the session so far."""
-        holds = np.logical_or.reduceat(np.append(b.label == held, False), b.offsets[:-1]) if len(b.owner) else np.zeros(0, dtype=bool)
+        holds = any_of(b.label == held, b.offsets)
         inside = np.flatnonzero(np.repeat(holds, np.diff(b.offsets)) & (b.label <= held))
         session = np.searchsorted(b.offsets, inside, side="right") - 1
         begin = np.searchsorted(session, session)
         position = np.arange(len(inside)) - begin
-        item = self.item_code[b.item[inside]]
+        item = b.known[inside]
         known = item >= 0
         before = np.concatenate([[0], known.cumsum()])
         asked = np.flatnonzero((b.label[inside] == held) & (position > 0))
@@ -180,13 +179,3 @@ class FoldWriter:
         before = self._at.get(name, 0)
         self._at[name] = before + by
         return before
-
-
-def known_items(log: Blocks, labels: Labels, parts: Mapping[str, frozenset[int]], items: int) -> dict[str, Mask]:
-    """For each name, bool [N]: items with an event in one of its parts."""
-    known = {name: np.zeros(items, dtype=bool) for name in parts}
-    for block, label in zip(log, labels, strict=True):
-        item = codes(block["item"])
-        for name, chosen in parts.items():
-            known[name][item[among(label, chosen)]] = True
-    return known

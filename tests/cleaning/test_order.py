@@ -205,7 +205,7 @@ def test_neither_row_order_nor_blocks_matter(
     frame = Simulated(users=40, items=25, clicks=900, seed=3).events().collect()
     made = prepare(Frame(frame, user="user", time="time"), splitter, clean=steps, cache=tmp_path / "a")
     moved = frame[np.random.default_rng(1).permutation(len(frame))]
-    monkeypatch.setattr(sys.modules["recsys.data.prepare"], "ROWS", 50)
+    monkeypatch.setattr(sys.modules["recsys.data.making"], "ROWS", 50)
     again = prepare(Frame(moved, user="user", time="time"), splitter, clean=steps, cache=tmp_path / "b")
     assert content(made) == content(again)
     assert made.report["cleaning"] == again.report["cleaning"] and made.fingerprint == again.fingerprint

@@ -7,6 +7,8 @@ import pytest
 
 from recsys.data import check
 from recsys.data.events import PARTS
+from recsys.data.reading.quarantine import Quarantine
+from recsys.data.sources import Frame, Source
 from recsys.errors import DataError
 
 GOOD = {"user": [1, 2], "item": [3, 4]}
@@ -85,4 +87,34 @@ def test_a_kind_is_kept_and_checked() -> None:
 def test_events_of_the_future_are_suspicious(caplog: pytest.LogCaptureFixture) -> None:
     stamps = [datetime(2150, 1, 1), datetime(2001, 1, 1)]
     check(pl.DataFrame(GOOD).with_columns(time=pl.Series(stamps)), origin="shop.csv")
-    assert "shop.csv: 1 of 2 events are later than tomorrow, the last at 2150-01-01 00:00:00; check time_unit" in caplog.text
+    assert caplog.text.count("shop.csv: 1 of 2 events are later than tomorrow, the last at 2150-01-01 00:00:00; check time_unit") == 1
+    caplog.clear()
+    check(Frame(pl.DataFrame(GOOD).with_columns(time=pl.Series(stamps)), user="user", time="time").events())
+    assert caplog.text.count("later than tomorrow") == 1
+
+
+def test_a_lazy_source_without_events() -> None:
+    class Nothing(Source):
+        owner = "user"
+
+        def events(self) -> pl.LazyFrame:
+            return pl.LazyFrame(GOOD).head(0)
+
+    with pytest.raises(DataError, match=r"^Nothing: there are no events \(0 rows\)"):
+        list(Nothing().batches())
+
+
+def test_a_lazy_source_counts_rows_over_its_chunks() -> None:
+    class Long(Source):
+        owner = "user"
+
+        def events(self) -> pl.LazyFrame:
+            rows = pl.int_range(2_500_000, eager=True)
+            return pl.LazyFrame({"user": rows, "item": rows}).with_columns(item=pl.when(pl.col("user") != 2_200_000).then("item"))
+
+    with pytest.raises(DataError, match=r"^Long: column 'item', row 2200000 \(counting from 0\) has no value; drop or fill this row first"):
+        list(Long().batches())
+    quarantine = Quarantine()
+    chunks = list(Long().batches(quarantine))
+    assert sum(map(len, chunks)) == 2_499_999 and max(map(len, chunks)) <= 2_000_000
+    assert quarantine.frame().select("file", "line", "column").rows() == [("Long", 2_200_000, "item")]

@@ -62,7 +62,9 @@ def test_faults_together(data: st.DataObject) -> None:
     form, pack = data.draw(st.sampled_from(CASES))
     size = data.draw(st.integers(8, 60))
     rows = data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=size // 3, unique=True))
-    spoilt = {at: data.draw(st.sampled_from(sorted(faults(form)))) for at in rows}
+    # a mark that is not closed and a later stray one are together a quoted field over several lines, which is well-formed
+    kinds = sorted(faults(form).keys() - {data.draw(st.sampled_from(["never closed", "mark inside"]))})
+    spoilt = {at: data.draw(st.sampled_from(kinds)) for at in rows}
     newline, bom = data.draw(st.sampled_from([b"\n", b"\r\n"])), data.draw(st.booleans())
     with tempfile.TemporaryDirectory() as folder:
         check_log(make(Path(folder), form, pack, size, spoilt, newline=newline, bom=bom))

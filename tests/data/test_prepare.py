@@ -359,7 +359,7 @@ def test_a_source_that_changes_while_it_is_read_is_an_error(tmp_path: Path, monk
 @pytest.mark.parametrize("make", [users, sessions])
 def test_the_size_of_the_blocks_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, make) -> None:
     want = everything(prepare(make(), Given(), cache=tmp_path / "one"))
-    monkeypatch.setattr(sys.modules["recsys.data.prepare"], "ROWS", rows)
+    monkeypatch.setattr(sys.modules["recsys.data.making"], "ROWS", rows)
     assert everything(prepare(make(), Given(), cache=tmp_path / "many")) == want
 
 

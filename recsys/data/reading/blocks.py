@@ -18,7 +18,7 @@ from recsys.data.reading.scan import BLANK, FIELDS, QUOTED_LIMIT, REASONS, locat
 from recsys.data.reading.streams import full, opened
 from recsys.errors import DataError
 
-BLOCK = 16 << 20  # bytes
+BLOCK = 8 << 20  # bytes
 LONGEST = 64 << 20  # bytes of a record
 
 

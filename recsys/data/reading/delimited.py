@@ -86,10 +86,9 @@ class Delimited:
         return Head(str(self.path), frame, text=True)
 
     def chunks(self, plan: Plan, header: Header) -> Iterator[Chunk]:
-        """All rows, the next block being read while one is worked on."""
+        """All rows, the next block being read and parsed while one is worked on."""
         made = blocks(self.path, self._layout(len(header.names)), skip=header.size, line=header.line, size=self.size)
-        for block in ahead(made):
-            yield self._chunk(block, plan, header)
+        return ahead(self._chunk(block, plan, header) for block in ahead(made))
 
     def _chunk(self, block: Block, plan: Plan, header: Header) -> Chunk:
         names, texts = plan.names, dict.fromkeys(plan.names, pl.String())

@@ -40,7 +40,13 @@ class Chunk:
 
 
 def deliver(
-    chunks: Iterator[Chunk], plan: Plan, quarantine: Quarantine | None, *, min_weight: float | None, origin: str
+    chunks: Iterator[Chunk],
+    plan: Plan,
+    quarantine: Quarantine | None,
+    *,
+    min_weight: float | None,
+    origin: str,
+    warn: bool = True,
 ) -> Iterator[pl.DataFrame]:
     """Checked canonical events, at most 2 M rows at a time, in the order of the files.
 
@@ -50,15 +56,14 @@ def deliver(
         quarantine: where bad rows go; None: the first one ends the reading.
         min_weight: events below it are left out (after their check).
         origin: what the whole is called in messages.
+        warn: whether to warn of times in what is probably another unit.
 
     Raises:
         DataError: a bad row without a quarantine, or no event at all.
     """
     times = Times()
     read = given = 0
-    last = origin
     for chunk in chunks:
-        last = chunk.origin
         read += len(chunk.raw) + len(chunk.bad)
         frame, faults = plan.settle(chunk.raw, chunk.text)
         if faults or len(chunk.bad):
@@ -69,14 +74,15 @@ def deliver(
         times.see(frame)
         given += len(frame)
         yield from (piece for piece in frame.iter_slices(MOST_ROWS) if len(piece))
-    if not read:
-        raise DataError(f"{last} has a header and nothing else: there are no events (0 rows); give at least one")
+    if not read and plan.text:
+        raise DataError(f"{origin} has a header and nothing else: there are no events (0 rows); give at least one")
     if not given and quarantine is not None and quarantine.rows:
         why = str(quarantine.lazy().head(1).collect()["reason"][0])
         raise DataError(f"{origin}: there are no events (0 rows): {quarantine.rows:,} were set aside, the first because: {why}")
     if not given:
         raise DataError(no_events(origin))
-    times.warn(origin)
+    if warn:
+        times.warn(origin)
 
 
 def _sorted_out(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from recsys.data.events import listed, suggestion
 from recsys.data.reading.blocks import BLOCK, Block, Layout, blocks
@@ -21,6 +22,7 @@ from recsys.data.reading.streams import ahead, full, opened, refuse_binary
 from recsys.errors import DataError
 
 _HEAD = 1 << 20  # bytes
+_PIECE = 64  # lines of a block with something unusual that are tried together, at least
 _LAYOUT = Layout(quote=None, lines=True)
 _ESCAPED = re.compile(rb"\\u00[0-7][0-9a-fA-F]")  # an ASCII character that needs no escape: it may hide a key
 OBJECT = 'the line is not a JSON object: write one object a line, such as {"user": 1, "item": 2}'
@@ -99,59 +101,86 @@ class JSONLines:
         )
 
     def chunks(self, plan: Plan) -> Iterator[Chunk]:
-        """All rows, the next block being read while one is worked on."""
-        for block in ahead(blocks(self.path, _LAYOUT, size=self.size)):
-            frame = self._fast(block, plan)
-            yield Chunk(str(self.path), frame, None, block.bad, block.where) if frame is not None else self._slow(block, plan)
+        """All rows, the next block being read and parsed while one is worked on."""
+        return ahead(self._chunk(block, plan) for block in ahead(blocks(self.path, _LAYOUT, size=self.size)))
 
-    def _fast(self, block: Block, plan: Plan) -> pl.DataFrame | None:
-        """The block as a parser reads it, or None where that might not be what the text says.
+    def _chunk(self, block: Block, plan: Plan) -> Chunk:
+        frame = _fast(block.text, block.records, plan)
+        return self._in_pieces(block, plan) if frame is None else Chunk(str(self.path), frame, None, block.bad, block.where)
 
-        The parser refuses numbers of another type, but turns anything into a text and takes the first of equal keys. A block is
-        trusted if each mapped key stands there once a row, written plainly, and each value of a text column stands in quotation marks.
-        """
-        if _ESCAPED.search(block.text):
-            return None
-        try:
-            frame = pl.read_ndjson(block.text, schema={plan.names[role]: plan.raw[role] for role in plan.names})
-        except pl.exceptions.PolarsError:
-            return None
-        for role, name in plan.names.items():
-            key = json.dumps(name, ensure_ascii=False).encode() + b":"
-            if frame[name].null_count() or block.text.count(key) != block.records:
-                return None
-            if plan.raw[role] == pl.String:
-                quoted = block.text.count(key + b'"') + block.text.count(key + b' "')
-                if quoted != block.records or frame[name].str.contains("\0", literal=True).any():
-                    return None
-        return frame.select(pl.col(name).alias(role) for role, name in plan.names.items()) if len(frame) == block.records else None
-
-    def _slow(self, block: Block, plan: Plan) -> Chunk:
-        """The block line by line."""
-        rows: dict[str, list[Any]] = {role: [] for role in plan.names}
-        texts: dict[str, list[str | None]] = {role: [] for role in plan.names}
-        kept: list[int] = []
+    def _in_pieces(self, block: Block, plan: Plan) -> Chunk:
+        """A block with something unusual: small pieces of it are tried again, and those that fail are read line by line."""
+        step = max(_PIECE, block.records // 128)
+        raws, texts, kept = [], [], []
         bad: list[tuple[int, str]] = []
-        for at, (start, end, _) in enumerate(block.spans.tolist()):
-            line = block.text[start:end]
-            if not line.strip():
-                continue
-            try:
-                found = parsed(line)
-            except NotJSON as error:
-                bad.append((at, str(error)))
-                continue
-            kept.append(at)
-            for role, name in plan.names.items():
-                value = found.get(name)
-                rows[role].append(_value(value, plan.raw[role]))
-                texts[role].append(None if value is None else _text(value))
+        for first in range(0, block.records, step):
+            spans = block.spans[first : first + step]
+            raw = _fast(block.text[int(spans[0, 0]) : int(spans[-1, 1])], len(spans), plan)
+            if raw is None:
+                raw, text, places = _slow(block.text, spans, plan, bad, first)
+            else:
+                text, places = raw.cast(pl.String), np.arange(first, first + len(spans))
+            raws.append(raw)
+            texts.append(text)
+            kept.append(places)
         lines, shown = block.where(np.array([at for at, _ in bad], dtype=np.int64))
         wrong = pl.concat([block.bad, listing(self.path, lines, [why for _, why in bad], shown)]).sort("line")
-        raw = pl.DataFrame({role: pl.Series(values, dtype=plan.raw[role]) for role, values in rows.items()})
-        text = pl.DataFrame({role: pl.Series(values, dtype=pl.String) for role, values in texts.items()})
-        places = np.array(kept, dtype=np.int64)
-        return Chunk(str(self.path), raw, text, wrong, lambda rows: block.where(places[rows]))
+        at = np.concatenate(kept)
+        return Chunk(str(self.path), pl.concat(raws), pl.concat(texts), wrong, lambda rows: block.where(at[rows]))
+
+
+def _fast(text: bytes, records: int, plan: Plan) -> pl.DataFrame | None:
+    """Lines as a parser reads them, or None where that might not be what they say.
+
+    The parser refuses numbers of another type, but turns anything into a text and takes the first of equal keys. It is trusted if each
+    mapped key stands there once a line, written plainly, and if the values of a text column are all in quotation marks, or all integers.
+    """
+    if _ESCAPED.search(text):
+        return None
+    types: dict[str, pl.DataType] = {}
+    for role, name in plan.names.items():
+        key = json.dumps(name, ensure_ascii=False).encode() + b":"
+        types[name] = plan.raw[role]
+        quoted = 0
+        if plan.raw[role] == pl.String:
+            quoted = text.count(key + b'"') or text.count(key + b' "')
+            if not quoted and role in IDS:
+                types[name] = pl.Int64()
+            elif quoted != records:
+                return None
+        if text.count(key) != records:
+            return None
+    try:
+        frame = pl.read_ndjson(text, schema=types)
+    except pl.exceptions.PolarsError:
+        return None
+    frame = frame.select(pl.col(name).cast(plan.raw[role]).alias(role) for role, name in plan.names.items())
+    zero = any(frame[role].str.contains("\0", literal=True).any() for role in frame.columns if plan.raw[role] == pl.String)
+    return None if zero or len(frame) != records or any(column.null_count() for column in frame.iter_columns()) else frame
+
+
+def _slow(
+    text: bytes, spans: NDArray[np.int64], plan: Plan, bad: list[tuple[int, str]], first: int
+) -> tuple[pl.DataFrame, pl.DataFrame, NDArray[np.int64]]:
+    """Lines one by one: values by type, values in words, and their places; what is no object joins ``bad``."""
+    rows: dict[str, list[Any]] = {role: [] for role in plan.names}
+    words: dict[str, list[str | None]] = {role: [] for role in plan.names}
+    kept: list[int] = []
+    for at, (start, end, _) in enumerate(spans.tolist(), first):
+        if not text[start:end].strip():
+            continue
+        try:
+            found = parsed(text[start:end])
+        except NotJSON as error:
+            bad.append((at, str(error)))
+            continue
+        kept.append(at)
+        for role, name in plan.names.items():
+            value = found.get(name)
+            rows[role].append(_value(value, plan.raw[role]))
+            words[role].append(None if value is None else _text(value))
+    raw = pl.DataFrame({role: pl.Series(values, dtype=plan.raw[role]) for role, values in rows.items()})
+    return raw, pl.DataFrame({role: pl.Series(values, dtype=pl.String) for role, values in words.items()}), np.array(kept, dtype=np.int64)
 
 
 def _column(role: str, values: list[Any], ids: IdType) -> pl.Series:

@@ -50,6 +50,8 @@ class Plan:
         time_unit: of numbers in ``time``.
         form: how times that are texts are written; None where they are none.
         literal: whether text ids such as ``NaN`` are ids.
+        text: whether the files are text with a header.
+        schema: of the events.
     """
 
     names: Mapping[str, str]
@@ -59,6 +61,7 @@ class Plan:
     time_unit: TimeUnit = "auto"
     form: str | None = None
     literal: bool = False
+    text: bool = False
     schema: pl.Schema = field(default_factory=pl.Schema)
 
     @staticmethod
@@ -76,6 +79,7 @@ class Plan:
             DataError: a column holds what its role does not allow.
         """
         raw: dict[str, pl.DataType] = {}
+        heads = [head for head in heads if len(head.frame) or not head.text] or heads  # a header alone says nothing of types
         for head in heads:
             found = {role: _type(role, head.frame[role], head.text, ids, time_unit) for role in names}
             check_schema(pl.Schema({**found, **({"time": pl.Datetime("us")} if "time" in found else {})}), head.origin)
@@ -91,12 +95,12 @@ class Plan:
                 role, pl.String() if text else pl.Int64()
             )
             why[role] = _why(role, text, raw[role], time_unit, advice)
-        if "kind" in raw and raw["kind"] != pl.String:
-            want["kind"] = raw["kind"]
+        if "kind" in raw and all(head.frame["kind"].dtype == raw["kind"] for head in heads):
+            want["kind"] = raw["kind"]  # an Enum or Categorical stays one if all files have it
         form = _form(heads, names["time"]) if raw.get("time") == pl.String else None
         final = {**want, "time": pl.Datetime("us"), "weight": pl.Float32()}
         schema = pl.Schema({role: final[role] for role in names})
-        return Plan(names, raw, want, why, time_unit, form, ids == "text", schema)
+        return Plan(names, raw, want, why, time_unit, form, ids == "text", any(head.text for head in heads), schema)
 
     def settle(self, raw: pl.DataFrame, text: pl.DataFrame | None) -> tuple[pl.DataFrame, list[Fault]]:
         """Rows with final types (``weight`` still Float64), and what is wrong with them.
@@ -139,8 +143,8 @@ class Plan:
         if isinstance(dtype, pl.Date | pl.Datetime):
             if getattr(dtype, "time_zone", None):
                 time = time.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-            return time.cast(pl.Datetime("us"))
-        wide = time.cast(pl.Int64) if dtype.is_integer() else time.cast(pl.Float64)
+            return time.cast(pl.Datetime("us"), strict=False)
+        wide = time.cast(pl.Int64, strict=False) if dtype.is_integer() else time.cast(pl.Float64)
         factor = _MICROSECONDS.get(self.time_unit, 1)
         limit = (2**63 - 1) // factor  # what is beyond stays beyond, instead of coming round
         stamp = wide // 1_000 if self.time_unit == "ns" else (wide.clip(-limit, limit) if dtype.is_integer() else wide) * factor

@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 BLANK, FIELDS, ZERO, INSIDE, AFTER, UNCLOSED = 1, 2, 3, 4, 5, 6
+_WAITS = 7  # more bytes are needed to say
 REASONS = {
     ZERO: "the line holds a zero byte: mend it",
     INSIDE: "a quotation mark stands inside a field: quote the whole field and double the mark",
@@ -29,6 +30,35 @@ def _line_end(text: Any, at: int, size: int) -> int:
     while at < size and text[at] != 10:
         at += 1
     return at + 1
+
+
+@njit(cache=True, nogil=True)
+def _quoted(text: Any, at: int, start: int, separator: int, quote: int, final: bool, limit: int) -> tuple[int, int, int]:
+    """After the field whose text begins at ``at``: the place, newlines inside, and 0 or what is wrong with it."""
+    size, line, status = len(text), 0, 0
+    while at < size and at - start <= limit:
+        byte = text[at]
+        if byte == quote:
+            if at + 1 == size and not final:
+                return at, line, _WAITS
+            if at + 1 == size or text[at + 1] != quote:
+                break
+            at += 1
+        elif byte == 10:
+            line += 1
+        elif byte == 0:
+            status = ZERO
+        at += 1
+    if at - start > limit or (at >= size and final):
+        return at, line, UNCLOSED
+    if at >= size:
+        return at, line, _WAITS
+    at += 1
+    if at == size or text[at] == separator or text[at] == 10:
+        return at, line, status
+    if text[at] == 13 and at + 1 == size and not final:
+        return at, line, _WAITS
+    return at, line, status if text[at] == 13 and (at + 1 == size or text[at + 1] == 10) else AFTER
 
 
 @njit(cache=True, nogil=True)
@@ -66,43 +96,21 @@ def scan(text: Any, final: bool, separator: int, quote: int, fields: int, limit:
                 line += 1
                 ended = True
                 break
-            if byte == separator:
-                count += 1
-                at += 1
-                continue
-            if byte == 0:
-                bad = ZERO
+            if byte == separator or byte == 0:
+                count += int(byte == separator)
+                bad = ZERO if byte == 0 else bad
                 at += 1
                 continue
             if at > start and text[at - 1] != separator:  # a quotation mark
                 bad = INSIDE
                 break
-            at += 1
-            closed = False
-            while at < size and at - start <= limit:
-                if text[at] == quote:
-                    if at + 1 < size and text[at + 1] == quote:
-                        at += 2
-                        continue
-                    closed = at + 1 < size or final
-                    break
-                if text[at] == 10:
-                    line += 1
-                elif text[at] == 0:
-                    bad = ZERO
-                at += 1
-            if not closed:
-                if not final and at - start <= limit:
-                    return start, good, first, cut
-                bad = UNCLOSED
+            at, inside, status = _quoted(text, at + 1, start, separator, quote, final, limit)
+            if status == _WAITS:
+                return start, good, first, cut
+            line += inside
+            bad = max(bad, status)
+            if bad >= INSIDE:
                 break
-            at += 1
-            if at < size and text[at] != separator and text[at] != 10:
-                if text[at] == 13 and at + 1 >= size and not final:
-                    return start, good, first, cut
-                if not (text[at] == 13 and (at + 1 >= size or text[at + 1] == 10)):
-                    bad = AFTER
-                    break
         if bad >= INSIDE:
             at = _line_end(text, start, size)
             ended = at <= size

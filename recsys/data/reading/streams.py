@@ -6,7 +6,7 @@ import gzip
 import queue
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol, TypeVar, cast
@@ -162,6 +162,9 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
             put(None, None)
         except BaseException as error:
             put(None, error)
+        finally:
+            if isinstance(items, Generator):
+                items.close()
 
     thread = threading.Thread(target=work, name="recsys-read-ahead", daemon=True)
     thread.start()

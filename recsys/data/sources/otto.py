@@ -95,11 +95,14 @@ class Otto(Source):
 
     def _kept(self) -> Iterator[pl.DataFrame]:
         quarantine = Quarantine() if self.on_error == "quarantine" else None
-        yield from self.batches(quarantine)
+        yield from self._delivered(quarantine, warn=False)
         if quarantine is not None and quarantine.rows:
             log.warning("%s: %s sessions were set aside", self.origin, f"{quarantine.rows:,}")
 
     def batches(self, quarantine: Quarantine | None = None) -> Iterator[pl.DataFrame]:
+        return self._delivered(quarantine, warn=True)
+
+    def _delivered(self, quarantine: Quarantine | None, *, warn: bool) -> Iterator[pl.DataFrame]:
         times, rows = Times(), 0
         for number, path in enumerate(self.files()):
             read = map(_parsed, ahead(blocks(path, _LAYOUT, size=BLOCK)))
@@ -115,7 +118,8 @@ class Otto(Source):
         if not rows:
             aside = f"; {quarantine.rows:,} lines were set aside" if quarantine is not None and quarantine.rows else ""
             raise DataError(no_events(self.origin) + aside)
-        times.warn(self.origin)
+        if warn:
+            times.warn(self.origin)
 
 
 def _parsed(block: Block) -> tuple[Block, Sessions]:

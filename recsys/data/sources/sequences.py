@@ -105,8 +105,9 @@ class SportsOutdoors(_S3Rec):
 class Yelp2019(_S3Rec):
     """Yelp reviews of the year 2019, 5-core: 30,431 users, 20,033 items, 316,354 events, as S3-Rec published them.
 
-    Zhou et al., CIKM 2020; the file ``data/Yelp.txt`` of https://github.com/RUCAIBox/CIKM2020-S3Rec, byte for byte. Not to be confused with
-    :class:`Yelp2018`. Licence: none is stated for the file; the reviews are from the Yelp Open Dataset, whose terms allow academic use.
+    Zhou et al., "S3-Rec: Self-Supervised Learning for Sequential Recommendation with Mutual Information Maximization", CIKM 2020; the file
+    ``data/Yelp.txt`` of https://github.com/RUCAIBox/CIKM2020-S3Rec, byte for byte. Not to be confused with :class:`Yelp2018`. Licence: none
+    is stated for the file; the reviews are from the Yelp Open Dataset, whose terms allow academic use.
 
     Args:
         root: folder with ``yelp-2019/sequences.txt``. Default: ``$RECSYS_DATA``, then the cache, else a download.
