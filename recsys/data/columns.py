@@ -8,6 +8,8 @@ from typing import get_args
 
 import polars as pl
 
+from recsys.cleaning.step import Step
+from recsys.cleaning.threshold import Threshold
 from recsys.data.log import OwnerKind
 from recsys.data.reading.deliver import Chunk, deliver
 from recsys.data.reading.plan import Head, IdType, Plan, TimeUnit
@@ -80,6 +82,17 @@ class Mapped(Source):
     def predefined(self) -> bool:
         return self.part is not None
 
+    @property
+    def weighted(self) -> bool:
+        return self.weight is not None
+
+    @property
+    def kinds(self) -> bool:
+        return self.kind is not None
+
+    def steps(self) -> list[Step]:
+        return [] if self.min_weight is None else [Threshold(self.min_weight, forget=False)]
+
     def heads(self) -> list[Head]:
         """The first rows of each file, under the canonical names."""
         raise NotImplementedError
@@ -104,7 +117,7 @@ class Mapped(Source):
 
     def _delivered(self, quarantine: Quarantine | None, *, warn: bool) -> Iterator[pl.DataFrame]:
         plan = self.plan()
-        yield from deliver(self.chunks(plan), plan, quarantine, min_weight=self.min_weight, origin=self.origin, warn=warn)
+        yield from deliver(self.chunks(plan), plan, quarantine, origin=self.origin, warn=warn)
 
     def _kept(self) -> Iterator[pl.DataFrame]:
         """For :meth:`events`, whose times are judged by who checks them."""

@@ -110,7 +110,7 @@ def check(events: pl.LazyFrame | pl.DataFrame, *, origin: str = "events") -> pl.
 
 
 def no_events(origin: str) -> str:
-    return f"{origin}: there are no events (0 rows); check the file and any filter such as min_weight"
+    return f"{origin}: there are no events (0 rows); check the file"
 
 
 def check_schema(schema: pl.Schema, origin: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,6 +15,11 @@ LABELS = pl.Enum([*PARTS.categories, "valid_given", "test_given"])
 (``valid_given``: trained on when validation is) or in test (``test_given``: never trained on)."""
 
 TRAIN, VALID, TEST, VALID_GIVEN, TEST_GIVEN = range(len(LABELS.categories))
+
+Promise = Literal["global", "end", "start", "owner", "users", "none"]
+"""What a split promises about time: ``global``: every training event is before every test event; ``end``, ``start``: every training
+session ends (starts) before every test session does; ``owner``: no training event of an owner is after its test events; ``users``: no test
+user has training events; ``none``."""
 
 Label = NDArray[np.int8]  # [E] of a block: the number of each event's label; -1 for an event that is left out
 Labels = list[Label]  # one array a block

@@ -74,6 +74,10 @@ def _read(source: Source, work: Path, out: Writer, report: Report) -> Blocks:
     if source.fingerprint() != before:
         raise DataError(f"{source.origin} has changed while it was read; wait until nothing writes to it and start again")
     report |= {"events": len(whole), "owner": whole.owner_kind, "owners": len(whole.owners), "items": len(whole.items)}
+    for what, count in source.published.items():
+        if report[what] != count:
+            text = "%s has %s %s, the published file %s: it may be another release or damaged"
+            log.warning(text, type(source).__name__, report[what], what, count)
     if quarantine is not None:
         report["quarantined"] = quarantine.rows
         if quarantine.rows:
@@ -92,7 +96,7 @@ class Labelled:
 
     def known(self, fold: str) -> Mask:
         """bool [N]: items with a training event of this fold."""
-        return np.logical_or.reduce([self.there[label] for label in LEARNT[fold]])
+        return np.asarray(np.logical_or.reduce([self.there[label] for label in LEARNT[fold]]))
 
 
 def _labelled(recipe: Recipe, cleaned: Blocks, report: Report) -> Labelled:
@@ -115,6 +119,7 @@ def _labelled(recipe: Recipe, cleaned: Blocks, report: Report) -> Labelled:
             advice = "so there is nothing to learn from; check the column named by part="
             raise DataError(f"{recipe.source.origin}: no event is in part 'train', {advice}")
         raise DataError(f"{name} left no training event of {len(cleaned):,}; make its shares smaller")
+    report["promise"] = splitter.promise(cleaned.owner_kind)
     report["dropped_by_splitter"] = sum(int((label < 0).sum()) for label in labels)
     report["parts"] = {part: counts for part, counts in parts.items() if counts["events"] or part in PARTS.categories}
     return Labelled(cleaned, labels, [tally.items for tally in tallies])

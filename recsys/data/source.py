@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -27,8 +27,12 @@ class Source:
     an experiment that cannot work is refused at once.
     """
 
-    published: ClassVar[Mapping[str, int]] = {}  # counts of a named data set: any of events, owners, items; a difference is warned of
     on_error: OnError = "raise"  # what a bad row does: it ends the reading, or is set aside and listed
+
+    @property
+    def published(self) -> Mapping[str, int]:
+        """Counts of a named data set, before :meth:`steps`: any of events, owners, items. A difference is warned of."""
+        return {}
 
     @property
     def owner(self) -> OwnerKind:

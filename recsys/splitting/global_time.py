@@ -7,6 +7,8 @@ import polars as pl
 
 from recsys.data.events import owner_of
 from recsys.data.kernels import Ints
+from recsys.data.labels import Promise
+from recsys.data.log import OwnerKind
 from recsys.splitting.moments import cuts, labels, parse
 from recsys.splitting.splitter import Blockwise, Labeller, Log, place, series
 
@@ -36,6 +38,9 @@ class GlobalTime(Blockwise):
 
     def needs(self) -> dict[str, str]:
         return {"time": "it cuts at a moment in time"}
+
+    def promise(self, owner_kind: OwnerKind) -> Promise:
+        return "global" if owner_kind == "user" else "end"
 
     def labeller(self, log: Log, seed: int) -> Labeller:
         late, early = cuts("GlobalTime", self.test, self.validation, np.concatenate([_times(block) for block in log]))

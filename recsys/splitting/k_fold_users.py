@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys.data.labels import TEST, VALID
+from recsys.data.labels import TEST, VALID, Promise
+from recsys.data.log import OwnerKind
 from recsys.errors import ConfigError
 from recsys.randomness import numpy_generator
 from recsys.splitting.new_users import given_and_asked, users_of
@@ -36,6 +37,9 @@ class KFoldUsers(Blockwise):
 
     def needs(self) -> dict[str, str]:
         return {"user": "it deals users into groups"}
+
+    def promise(self, owner_kind: OwnerKind) -> Promise:
+        return "users"
 
     def labeller(self, log: Log, seed: int) -> Labeller:
         code, _ = users_of(log, timed=False)

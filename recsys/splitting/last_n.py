@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from recsys.data.labels import Promise
+from recsys.data.log import OwnerKind
 from recsys.errors import ConfigError
 from recsys.splitting.splitter import Blockwise, Labeller, Log, place, series
 
@@ -30,6 +32,9 @@ class LastN(Blockwise):
 
     def needs(self) -> dict[str, str]:
         return {"order": "it holds out the last events of each owner"}
+
+    def promise(self, owner_kind: OwnerKind) -> Promise:
+        return "owner"
 
     def labeller(self, log: Log, seed: int) -> Labeller:
         def of(block: pl.DataFrame) -> pl.Series:

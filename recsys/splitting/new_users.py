@@ -11,7 +11,8 @@ import polars as pl
 from recsys.data.blocks import offsets_of
 from recsys.data.events import clock_of
 from recsys.data.kernels import Ints
-from recsys.data.labels import LABELS, TEST, TEST_GIVEN, VALID, VALID_GIVEN
+from recsys.data.labels import LABELS, TEST, TEST_GIVEN, VALID, VALID_GIVEN, Promise
+from recsys.data.log import OwnerKind
 from recsys.errors import ConfigError
 from recsys.randomness import numpy_generator
 from recsys.splitting.splitter import Blockwise, Labeller, Log, Shuffle, check_share, place, series
@@ -51,6 +52,9 @@ class NewUsers(Blockwise):
     def needs(self) -> dict[str, str]:
         latest = {"time": "it looks for the users who come last"} if self.who == "latest" else {}
         return {"user": "it holds out users", **latest}
+
+    def promise(self, owner_kind: OwnerKind) -> Promise:
+        return "users"
 
     def labeller(self, log: Log, seed: int) -> Labeller:
         code, moment = users_of(log, timed=self.who == "latest")

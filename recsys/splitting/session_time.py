@@ -9,6 +9,8 @@ import polars as pl
 
 from recsys.data.blocks import offsets_of
 from recsys.data.kernels import Ints
+from recsys.data.labels import Promise
+from recsys.data.log import OwnerKind
 from recsys.errors import ConfigError
 from recsys.splitting.moments import cuts, labels, parse
 from recsys.splitting.splitter import Blockwise, Labeller, Log, series
@@ -44,6 +46,9 @@ class SessionTime(Blockwise):
 
     def needs(self) -> dict[str, str]:
         return {"session": "it holds out whole sessions", "time": "it cuts at a moment in time"}
+
+    def promise(self, owner_kind: OwnerKind) -> Promise:
+        return self.by
 
     def labeller(self, log: Log, seed: int) -> Labeller:
         late, early = cuts("SessionTime", self.test, self.validation, np.concatenate([self._moments(block)[0] for block in log]))

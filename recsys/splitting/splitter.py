@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from recsys.data.blocks import offsets_of
 from recsys.data.events import PARTS, clock_of, owner_of
 from recsys.data.kernels import Ints
-from recsys.data.labels import LABELS
+from recsys.data.labels import LABELS, Promise
+from recsys.data.log import OwnerKind
 from recsys.errors import ConfigError
 from recsys.randomness import numpy_generator
 
@@ -28,6 +29,10 @@ class Splitter:
     def needs(self) -> dict[str, str]:
         """Capabilities of the log that it cannot do without (``user``, ``session``, ``time``, ``order``, ``predefined``), and why."""
         return {}
+
+    def promise(self, owner_kind: OwnerKind) -> Promise:
+        """What it promises about time, which the leak audit holds it to; see :data:`recsys.data.labels.Promise`."""
+        return "none"
 
     def label(self, events: pl.DataFrame, seed: int) -> pl.Series:
         """One of ``train``, ``valid``, ``test`` (type :data:`recsys.data.events.PARTS`) for each row; null leaves the row out.

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
+import recsys.splitting
 from recsys.cleaning import KCore
 from recsys.data import Fold, Histories, Holdout, Log, Prepared, prepare
 from recsys.data.audit import Audit, audit, pairs
@@ -20,6 +21,7 @@ from recsys.data.audit.check import parts, percent
 from recsys.data.audit.order import _ks
 from recsys.data.audit.sequences import Rows, common_items, common_subsequence, hashes
 from recsys.data.sources import Diginetica, Gowalla, Simulated
+from recsys.part import spec
 from recsys.splitting import GlobalTime, KFoldUsers, LastN, NewUsers, Predefined, SessionTime, Splitter, UserFraction
 
 FIRST, OWN = "training after the first test event", "training after the owner's own test event"
@@ -54,8 +56,9 @@ def holdout(queries: list[tuple[int, Sequence, Sequence]], times: Sequence | Non
 
 def prepared(train: Log, test: Holdout, splitter: str = "LastN", **report: object) -> Prepared:
     fold = Fold(train, {"valid": test, "test": test}, pl.Series(range(train.num_items)), pl.Series(range(train.num_owners)))
-    described = {"class_path": f"recsys.splitting.{splitter}", "init_args": report.pop("init_args", {})}
-    return Prepared(fold, fold, "", {"splitter": described, "cleaning": [], "keep_repeats": False, **report})
+    made = getattr(recsys.splitting, splitter)(**report.pop("init_args", {}))
+    promise = made.promise(train.owner_kind)
+    return Prepared(fold, fold, "", {"splitter": spec(made), "promise": promise, "cleaning": [], "keep_repeats": False, **report})
 
 
 def statuses(found: Audit) -> dict[str, str]:

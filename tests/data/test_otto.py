@@ -90,7 +90,7 @@ def test_the_source(tmp_path: Path) -> None:
         (12899779, 0, datetime(1970, 1, 1), "orders"),
     ]
     assert source.events().collect().equals(found) and check(source.events()).equals(found)
-    assert source.gives() == {"session", "time", "order"} and source.published == {}
+    assert source.gives() == {"session", "time", "order", "kind"} and source.published == {}
 
 
 def test_the_named_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.cleaning import OwnerStep
 from recsys.data import check
 from recsys.data.sources import (
     AmazonBook,
@@ -40,8 +41,17 @@ def write(root: Path, files: dict[str, str | bytes]) -> Path:
 
 
 def rows(source: Source, *columns: str) -> list[tuple[Any, ...]]:
-    frame = check(source.events())
+    frame = cleaned(source)
     return frame.select(columns or frame.columns).rows()
+
+
+def cleaned(source: Source) -> pl.DataFrame:
+    """What is an event of the data set."""
+    frame = check(source.events())
+    for step in source.steps():
+        assert isinstance(step, OwnerStep)
+        frame = step.clean(frame)
+    return frame
 
 
 def refusal(source: Source) -> str:
@@ -70,15 +80,17 @@ def test_movielens(tmp_path: Path, variant: Any) -> None:
     assert rows(MovieLens(variant, root=tmp_path), "user", "item", "time") == [high]
     assert rows(MovieLens(variant, min_rating=None, root=tmp_path), "user", "item", "time") == [low, high]
     assert rows(MovieLens(variant, min_rating=3.0, root=tmp_path), "user", "item", "time") == [low, high]
-    assert check(MovieLens(variant, root=tmp_path).events()).columns == ["user", "item", "time"]
-    assert MovieLens(variant, root=tmp_path).gives() == {"user", "time", "order"}
+    assert cleaned(MovieLens(variant, root=tmp_path)).columns == ["user", "item", "time"]
+    assert MovieLens(variant, root=tmp_path).gives() == {"user", "time", "order", "weight"}
+    every = rows(MovieLens(variant, min_rating=None, root=tmp_path), "weight")
+    assert every == [(3.0 if variant in ("100k", "1m") else 3.5,), (4.0,)]  # the ratings stay where none is the smallest
 
 
 def test_movielens_variants_and_counts() -> None:
     with pytest.raises(ConfigError, match=r"variant='2m'; allowed are latest-small, 100k, 1m, 10m, 20m, 25m, 32m"):
         MovieLens("2m")  # type: ignore[arg-type]
-    assert dict(MovieLens("1m", min_rating=None).published) == {"events": 1_000_209, "owners": 6_040, "items": 3_706}
-    assert not MovieLens("1m").published and not MovieLens(min_rating=None).published
+    assert dict(MovieLens("1m").published) == {"events": 1_000_209, "owners": 6_040, "items": 3_706}
+    assert not MovieLens().published
 
 
 @pytest.mark.parametrize(
@@ -127,7 +139,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, ratin
     root = tmp_path_factory.mktemp("ratings")
     write(root, {"movielens-10m/ratings.dat": "".join("::".join(map(str, rating)) + "\n" for rating in ratings)})
     kept = [(user, item, time) for user, item, stars, time in ratings if smallest is None or stars >= smallest]
-    found = MovieLens("10m", min_rating=smallest, root=root).events().collect()
+    found = cleaned(MovieLens("10m", min_rating=smallest, root=root)) if kept else check(MovieLens("10m", root=root).events()).head(0)
     assert list(zip(found["user"], found["item"], found["time"].dt.epoch("s"), strict=True)) == kept
 
 
@@ -211,8 +223,10 @@ def test_coat_matrices(tmp_path: Path) -> None:
     every = [(0, 1, 5.0, "train"), (1, 0, 4.0, "train"), (1, 2, 1.0, "train"), (0, 0, 3.0, "test"), (1, 1, 5.0, "test")]
     found = sorted(rows(Coat(min_rating=None, root=tmp_path), "user", "item", "weight", "part"))
     assert found == sorted(every)
-    assert sorted(rows(Coat(root=tmp_path), "user", "item", "weight", "part")) == sorted(row for row in every if row[2] >= 4)
-    assert Coat().gives() == {"user", "predefined"}
+    liked = [(user, item, part) for user, item, weight, part in every if weight >= 4]
+    assert sorted(rows(Coat(root=tmp_path), "user", "item", "part")) == sorted(liked)
+    assert "weight" not in cleaned(Coat(root=tmp_path)).columns
+    assert Coat().gives() == {"user", "predefined", "weight"}
     write(tmp_path, {"coat/test.ascii": "3 0 0\n0 6 0\n"})
     assert "test.ascii, line 2: field '1' is '6'; it is 0 for none, or a rating from 1 to 5" in refusal(Coat(root=tmp_path))
     write(tmp_path, {"coat/test.ascii": "3 0 0\n"})

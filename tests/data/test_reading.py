@@ -39,7 +39,7 @@ def read(file: Delimited | JSONLines, quarantine: Quarantine | None = None, ids:
     head = file.head(NAMES, header) if isinstance(file, Delimited) else file.head(NAMES, ids)
     plan = Plan.of(NAMES, [head], ids=ids, time_unit="auto")
     chunks = file.chunks(plan, header) if isinstance(file, Delimited) else file.chunks(plan)
-    return pl.concat(list(deliver(chunks, plan, quarantine, min_weight=None, origin="it")))
+    return pl.concat(list(deliver(chunks, plan, quarantine, origin="it")))
 
 
 @settings(max_examples=60, deadline=None)
@@ -188,13 +188,14 @@ def test_any_lazy_source_has_batches() -> None:
     assert pl.concat(chunks).equals(check(source.events()).select(chunks[0].columns))
 
 
-def test_rows_below_the_least_weight_are_checked_all_the_same(tmp_path: Path) -> None:
+def test_rows_below_the_least_weight_are_read_and_checked_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("u,item,w\n1,2,5\n,3,1\n4,5,1\n")
     source = Table(tmp_path / "a.csv", user="u", weight="w", min_weight=3)
     with pytest.raises(DataError, match=r"line 3 has no value"):
         list(source.batches())
     quarantine = Quarantine()
-    assert len(pl.concat(list(source.batches(quarantine)))) == 1 and quarantine.rows == 1
+    assert len(pl.concat(list(source.batches(quarantine)))) == 2 and quarantine.rows == 1  # dropping them is a step, which is counted
+    assert [type(step).__name__ for step in source.steps()] == ["Threshold"]
 
 
 def test_a_quarantine_keeps_every_row_in_a_side_file(tmp_path: Path) -> None:

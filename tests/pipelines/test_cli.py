@@ -231,7 +231,10 @@ def test_help_on_parts(said: Said) -> None:
     ("argv", "message"),
     [
         (["trian"], "no command 'trian'; there are: compare, config, data, evaluate, quickstart, recommend, train. Did you mean train?"),
-        (["data", "decribe"], "recsys data: no command 'decribe'; there are: describe, prepare, audit, download, generate. Did you mean describe?"),
+        (
+            ["data", "decribe"],
+            "recsys data: no command 'decribe'; there are: describe, prepare, audit, download, generate. Did you mean describe?",
+        ),
         (["train"], "give a config file, such as configs/movielens-small/mf-bpr.yaml"),
         (["train", "tiny.yaml", "extra"], "recsys train: unrecognized arguments: extra; see recsys train --help"),
         (["train", "tiny.yaml", "--reusme"], "Did you mean --resume?"),

@@ -151,8 +151,11 @@ SHOP = "data: {Simulated: {clicks: 2500, users: 60, items: 80}}\nsplit: %s\nmode
 CROOKED = """
 from recsys.splitting import LastN
 
-class GlobalTime(LastN):
+class Crooked(LastN):
     '''Promises a cut in time, and does something else.'''
+
+    def promise(self, owner_kind):
+        return "global"
 """
 Shop = Callable[..., argparse.Namespace]
 
@@ -161,7 +164,7 @@ Shop = Callable[..., argparse.Namespace]
 def shop(workplace: Path) -> Shop:
     (workplace / "shop.yaml").write_text(SHOP % "LastN")
     (workplace / "crooked.py").write_text(CROOKED)
-    (workplace / "crooked.yaml").write_text(SHOP % "crooked.GlobalTime")
+    (workplace / "crooked.yaml").write_text(SHOP % "crooked.Crooked")
 
     def args(**given: object) -> argparse.Namespace:
         return argparse.Namespace(**{"overrides": [], "json": False, "output": None, "command": "data describe", **given})

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from recsys.data.audit.check import SEVERITY, Check, Status, parts, promise_of
+from recsys.data.audit.check import SEVERITY, Check, Status, parts
 from recsys.data.audit.duplicates import near_duplicates
 from recsys.data.audit.fitted import fitted_before
 from recsys.data.audit.order import drift
 from recsys.data.audit.pairs import only_in_test, pairs_in_training
 from recsys.data.audit.timing import after_the_first, after_their_own
+from recsys.data.labels import Promise
 from recsys.data.log import Prepared
 
 __all__ = ["Audit", "Check", "Status", "audit"]
@@ -51,7 +52,7 @@ def audit(prepared: Prepared, *, seed: int = 0) -> Audit:
     duplicates and the drift test take of large logs; every other number is exact.
     """
     found, report = parts(prepared), prepared.report
-    promise = promise_of(report, prepared.refit.train.owner_kind)
+    promise = cast("Promise", report.get("promise", "none"))
     cleaning = cast("Sequence[Mapping[str, Any]] | None", report.get("cleaning"))
     return Audit(
         (

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.data.log import Holdout, Log, OwnerKind, Prepared
+from recsys.data.log import Holdout, Log, Prepared
 
 Status = Literal["green", "amber", "red", "not applicable"]
-Promise = Literal["global", "end", "start", "owner", "users", "none"]
 Ints = NDArray[np.int64]
 
 SEVERITY: dict[Status, int] = {"not applicable": 0, "green": 1, "amber": 2, "red": 3}
@@ -71,29 +70,6 @@ def merged(name: str, found: Sequence[tuple[Part, Finding]]) -> Check:
         return Check(name, "not applicable", "There are no queries.", {})
     part, worst = max(found, key=lambda pair: SEVERITY[pair[1].status])  # the first of the largest
     return Check(name, worst.status, f"{part.words.capitalize()}: {worst.text}", {p.name: f.details for p, f in found})
-
-
-def short_name(described: object) -> str:
-    """The class name in a spec (``{"class_path": "recsys.splitting.LastN", ...}``), or the text itself."""
-    path = described.get("class_path", "") if isinstance(described, Mapping) else described
-    return str(path or "").rsplit(".", 1)[-1]
-
-
-def promise_of(report: Mapping[str, Any], owner_kind: OwnerKind) -> Promise:
-    """What the splitter promises, by its class; ``none`` for one that is not known here.
-
-    ``global``: every training event is before every test event. ``end``, ``start``: every training session ends (starts) before every test
-    session does. ``owner``: no training event of an owner is after its test events. ``users``: no test user has training events.
-    """
-    described = report.get("splitter")
-    name = short_name(described)
-    if name == "GlobalTime":
-        return "global" if owner_kind == "user" else "end"
-    if name == "SessionTime":
-        by = described.get("init_args", {}).get("by") if isinstance(described, Mapping) else None
-        return "end" if by == "end" else "start"
-    known: dict[str, Promise] = {"LastN": "owner", "NewUsers": "users", "KFoldUsers": "users"}
-    return known.get(name, "none")
 
 
 def share(part: float, whole: float) -> float:

@@ -88,9 +88,7 @@ def _twins(rows: Rows, own: np.ndarray, training: np.ndarray) -> np.ndarray:
     return np.asarray((found > itself) & (rows.lengths() > 0))
 
 
-def _search(
-    rows: Rows, twins: np.ndarray | None, which: Ints, train: Rows, counts: Ints, ordered: bool, g: np.random.Generator
-) -> _Found:
+def _search(rows: Rows, twins: np.ndarray | None, which: Ints, train: Rows, counts: Ints, ordered: bool, g: np.random.Generator) -> _Found:
     """Look at up to SAMPLE of the rows ``which``, in random order, as far as the budget of work goes."""
     chosen = which if len(which) <= SAMPLE else g.choice(which, SAMPLE, replace=False)
     chosen = g.permutation(chosen)

@@ -44,7 +44,6 @@ def deliver(
     plan: Plan,
     quarantine: Quarantine | None,
     *,
-    min_weight: float | None,
     origin: str,
     warn: bool = True,
 ) -> Iterator[pl.DataFrame]:
@@ -54,7 +53,6 @@ def deliver(
         chunks: what was read.
         plan: how it becomes events.
         quarantine: where bad rows go; None: the first one ends the reading.
-        min_weight: events below it are left out (after their check).
         origin: what the whole is called in messages.
         warn: whether to warn of times in what is probably another unit.
 
@@ -68,8 +66,6 @@ def deliver(
         frame, faults = plan.settle(chunk.raw, chunk.text)
         if faults or len(chunk.bad):
             frame = _sorted_out(chunk, frame, faults, plan, quarantine, read)
-        if min_weight is not None:
-            frame = frame.filter(pl.col("weight") >= min_weight)
         frame = frame.cast(dict(plan.schema))  # type: ignore[arg-type]
         times.see(frame)
         given += len(frame)
@@ -152,7 +148,7 @@ def checked(events: pl.LazyFrame, quarantine: Quarantine | None, *, origin: str)
     names = [name for name in COLUMNS if name in schema]
     chosen = events.select(names)
     plan = Plan.of(dict(zip(names, names, strict=True)), [Head(origin, chosen.head(0).collect())], ids="auto", time_unit="auto")
-    return deliver(_collected(chosen, origin), plan, quarantine, min_weight=None, origin=origin)
+    return deliver(_collected(chosen, origin), plan, quarantine, origin=origin)
 
 
 def _collected(events: pl.LazyFrame, origin: str) -> Iterator[Chunk]:

@@ -8,6 +8,8 @@ from typing import Literal, get_args
 
 import polars as pl
 
+from recsys.cleaning.step import Step
+from recsys.cleaning.threshold import Threshold
 from recsys.data.download import Remote, locate
 from recsys.data.log import OwnerKind
 from recsys.data.source import Source
@@ -85,7 +87,7 @@ class AmazonReviews(Source):
     Args:
         category: name as in the file, such as ``Beauty`` or ``Home_and_Kitchen``.
         five_core: whether to take the 5-core.
-        min_rating: smallest rating (1 to 5) that counts as an event; None keeps all.
+        min_rating: smallest rating (1 to 5) that counts as an event, all alike; None keeps all, with the stars as weight.
         root: folder with ``amazon-2014/reviews_<category>_5.json.gz`` or ``amazon-2014/ratings_<category>.csv``. Default: ``$RECSYS_DATA``,
             then the cache, else a download.
 
@@ -96,6 +98,7 @@ class AmazonReviews(Source):
     owner: OwnerKind = "user"
     timed = True
     ordered = True
+    weighted = True
 
     def __init__(
         self, category: Category, *, five_core: bool = True, min_rating: float | None = None, root: Path | str | None = None
@@ -105,9 +108,12 @@ class AmazonReviews(Source):
         self.category, self.five_core, self.min_rating, self.root = category, five_core, min_rating, root
 
     @property
-    def published(self) -> Mapping[str, int]:  # type: ignore[override]
-        """The number of ratings of a whole category; nothing for a part."""
-        return {"events": _RATINGS[self.category]} if self.min_rating is None and not self.five_core else {}
+    def published(self) -> Mapping[str, int]:
+        """The number of ratings of a whole category; nothing for its 5-core."""
+        return {} if self.five_core else {"events": _RATINGS[self.category]}
+
+    def steps(self) -> list[Step]:
+        return [] if self.min_rating is None else [Threshold(self.min_rating)]
 
     def files(self) -> list[Path]:
         name = f"reviews_{self.category}_5.json.gz" if self.five_core else f"ratings_{self.category}.csv"
@@ -115,8 +121,7 @@ class AmazonReviews(Source):
 
     def events(self) -> pl.LazyFrame:
         (path,) = self.files()
-        found = _reviews(path) if self.five_core else fields(path, ",", {"user": TEXT, "item": TEXT, "weight": REAL, "time": SECONDS})
-        return (found if self.min_rating is None else found.filter(pl.col("weight") >= self.min_rating)).drop("weight")
+        return _reviews(path) if self.five_core else fields(path, ",", {"user": TEXT, "item": TEXT, "weight": REAL, "time": SECONDS})
 
 
 def _reviews(path: Path) -> pl.LazyFrame:

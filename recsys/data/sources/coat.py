@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 
+from recsys.cleaning.step import Step
+from recsys.cleaning.threshold import Threshold
 from recsys.data.download import Remote, locate_all
 from recsys.data.log import OwnerKind
 from recsys.data.source import Source
@@ -20,7 +22,7 @@ class Coat(Source):
     """Ratings of coats in a web shop, 1 to 5: 290 users, 300 items, 6,960 training and 4,640 test ratings.
 
     Users chose the items of the training part; those of the test part are 16 random ones for each user, which makes unbiased tests
-    possible. A rating of at least ``min_rating`` is an event, with the rating as its weight: at least 4 are 1,905 of the training and 860
+    possible. A rating of at least ``min_rating`` is an event: at least 4 are 1,905 of the training and 860
     of the test ratings. 366 pairs are in both parts; 16 items have no training rating of 4 or more. Users and items are rows and columns of
     the published matrices, counted from 0; no times, no order.
 
@@ -29,12 +31,14 @@ class Coat(Source):
     verified after unpacking, with either kind of line ends.
 
     Args:
-        min_rating: smallest rating (1 to 5) that counts as an event; None keeps all.
+        min_rating: smallest rating (1 to 5) that counts as an event, all alike; None keeps all, with the rating as weight.
         root: folder with ``coat/train.ascii`` and ``coat/test.ascii``. Default: ``$RECSYS_DATA``, then the cache, else a download.
     """
 
     owner: OwnerKind = "user"
     predefined = True
+    weighted = True
+    published: ClassVar = {"events": 11_600, "owners": 290, "items": 300}
     remotes = (
         Remote(
             "coat/train.ascii",
@@ -59,10 +63,8 @@ class Coat(Source):
     def __init__(self, *, min_rating: float | None = 4.0, root: Path | str | None = None) -> None:
         self.min_rating, self.root = min_rating, root
 
-    @property
-    def published(self) -> Mapping[str, int]:  # type: ignore[override]
-        """Counts of all ratings; none for a part of them."""
-        return {"events": 11_600, "owners": 290, "items": 300} if self.min_rating is None else {}
+    def steps(self) -> list[Step]:
+        return [] if self.min_rating is None else [Threshold(self.min_rating)]
 
     def files(self) -> list[Path]:
         return locate_all(self.remotes, self.root)
@@ -73,8 +75,7 @@ class Coat(Source):
         if train.shape != test.shape:
             sizes = " and ".join(f"{path} has {one.height} x {one.width}" for path, one in zip(paths, (train, test), strict=True))
             raise DataError(f"{sizes} ratings; rows are the same users in both files, columns the same items: fetch them anew")
-        ratings = pl.concat([_ratings(train).with_columns(part=pl.lit("train")), _ratings(test).with_columns(part=pl.lit("test"))])
-        return (ratings if self.min_rating is None else ratings.filter(pl.col("weight") >= self.min_rating)).lazy()
+        return pl.concat([_ratings(train).with_columns(part=pl.lit("train")), _ratings(test).with_columns(part=pl.lit("test"))]).lazy()
 
 
 def _rating(text: pl.Expr) -> pl.Expr:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
 import polars as pl
 
+from recsys.cleaning.step import Step
+from recsys.cleaning.threshold import Threshold
 from recsys.data.download import Remote, locate
 from recsys.data.log import OwnerKind
+from recsys.data.reading.quarantine import Quarantine
 from recsys.data.source import Source
 from recsys.data.sources.table import Table
 from recsys.data.sources.text import INTEGER, REAL, SECONDS, Kind, fields
@@ -64,7 +67,7 @@ class MovieLens(Source):
 
     Args:
         variant: ``latest-small``, ``100k``, ``1m``, ``10m``, ``20m``, ``25m`` or ``32m``.
-        min_rating: smallest rating (0.5 to 5.0) that counts as an event; None keeps all.
+        min_rating: smallest rating (0.5 to 5.0) that counts as an event, all alike; None keeps all, with the rating as weight.
         root: folder with ``movielens-small/ratings.csv`` (``movielens-100k/u.data``, ``movielens-1m/ratings.dat``,
             ``movielens-10m/ratings.dat``, ``movielens-20m/ratings.csv``, and so on). Default: ``$RECSYS_DATA``, then the cache, else a
             download.
@@ -76,6 +79,7 @@ class MovieLens(Source):
     owner: OwnerKind = "user"
     timed = True
     ordered = True
+    weighted = True
 
     def __init__(self, variant: Variant = "latest-small", *, min_rating: float | None = 4.0, root: Path | str | None = None) -> None:
         if variant not in get_args(Variant):
@@ -83,19 +87,24 @@ class MovieLens(Source):
         self.variant, self.min_rating, self.root = variant, min_rating, root
 
     @property
-    def published(self) -> Mapping[str, int]:  # type: ignore[override]
-        """Counts of the whole variant; none for a part of the ratings."""
-        counts = _COUNTS.get(self.variant) if self.min_rating is None else None
+    def published(self) -> Mapping[str, int]:
+        """Counts of all ratings of the variant."""
+        counts = _COUNTS.get(self.variant)
         return dict(zip(("events", "owners", "items"), counts, strict=True)) if counts else {}
 
     def files(self) -> list[Path]:
         return [locate(_FILES[self.variant], self.root)]
 
+    def steps(self) -> list[Step]:
+        return [] if self.min_rating is None else [Threshold(self.min_rating)]
+
+    def batches(self, quarantine: Quarantine | None = None) -> Iterator[pl.DataFrame]:
+        return super().batches(quarantine) if self.variant in _SEPARATORS else self._table().batches(quarantine)
+
     def events(self) -> pl.LazyFrame:
-        (path,) = self.files()
-        separator = _SEPARATORS.get(self.variant)
-        if separator is None:
-            csv = Table(path, user="userId", item="movieId", time="timestamp", time_unit="s", weight="rating", min_weight=self.min_rating)
-            return csv.events().drop("weight")
-        ratings = fields(path, separator, _COLUMNS)
-        return (ratings if self.min_rating is None else ratings.filter(pl.col("weight") >= self.min_rating)).drop("weight")
+        if self.variant in _SEPARATORS:
+            return fields(self.files()[0], _SEPARATORS[self.variant], _COLUMNS)
+        return self._table().events()
+
+    def _table(self) -> Table:
+        return Table(self.files()[0], user="userId", item="movieId", time="timestamp", time_unit="s", weight="rating")

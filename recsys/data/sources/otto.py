@@ -52,6 +52,7 @@ class Otto(Source):
 
     owner: OwnerKind = "session"
     timed = True
+    kinds = True
     remotes: ClassVar = {part: Remote(f"otto/otto-recsys-{part}.jsonl", None, advice=_ADVICE) for part in ("train", "test")}
 
     def __init__(
@@ -71,7 +72,7 @@ class Otto(Source):
         self.path, self.subset, self.root, self.on_error = path, subset, root, on_error
 
     @property
-    def published(self) -> Mapping[str, int]:  # type: ignore[override]
+    def published(self) -> Mapping[str, int]:
         """Counts of the training file; none are known for other files."""
         named = self.path is None and self.subset == "train"
         return {"events": 216_716_096, "owners": 12_899_779, "items": 1_855_603} if named else {}
