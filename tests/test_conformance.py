@@ -8,12 +8,24 @@ from typing import Any
 import pytest
 
 from recsys.batching import Bucketed, ByUser, InOrder, Shuffled
+from recsys.cleaning import (
+    ConsecutiveRepeats,
+    Duplicates,
+    KCore,
+    Kinds,
+    MaxLength,
+    MinLength,
+    MinSupport,
+    Sessionize,
+    Threshold,
+    TimeWindow,
+)
 from recsys.losses import BCE, BPR, Softmax
 from recsys.metrics import MAP, MRR, NDCG, AveragePopularity, Coverage, HitRate, Precision, Recall, RecallCapped
 from recsys.models import MF, Popular
 from recsys.sampling import All, InBatch, Mix, Popularity, TopK, Uniform, Unseen
-from recsys.splitting import GlobalTime, LastN, Predefined, UserFraction
-from recsys.testing import check_batches, check_loss, check_metric, check_model, check_sampler, check_splitter
+from recsys.splitting import GlobalTime, KFoldUsers, LastN, NewUsers, Predefined, SessionTime, UserFraction
+from recsys.testing import check_batches, check_loss, check_metric, check_model, check_sampler, check_splitter, check_step
 from recsys.testing.worlds import LastItem
 
 UNIFORM = [Uniform(5, per=per, exclude=exclude) for per in ("row", "group", "batch") for exclude in ("nothing", "positive", "seen")]
@@ -47,6 +59,20 @@ CASES: dict[type, list[Any]] = {
     GlobalTime: [GlobalTime()],
     UserFraction: [UserFraction()],
     Predefined: [Predefined()],
+    SessionTime: [SessionTime(), SessionTime(by="end")],
+    NewUsers: [NewUsers()],
+    KFoldUsers: [KFoldUsers(), KFoldUsers(fold=4)],
+    # cleaning steps
+    ConsecutiveRepeats: [ConsecutiveRepeats()],
+    Duplicates: [Duplicates(), Duplicates(same="event"), Duplicates("last"), Duplicates("sum", fit="all")],
+    KCore: [KCore(owner=4, item=7)],
+    Kinds: [Kinds(["clicks"]), Kinds({"clicks": 1.0, "orders": 5.0})],
+    MaxLength: [MaxLength(5), MaxLength(5, keep="first", fit="all")],
+    MinLength: [MinLength(5)],
+    MinSupport: [MinSupport(10, fit="all")],
+    Sessionize: [Sessionize("20m")],
+    Threshold: [Threshold(4.0), Threshold(4.0, forget=False)],
+    TimeWindow: [TimeWindow(start="2026-01-01T00:30", end="2026-01-01T01:30")],
     # metrics
     **{cls: [cls(20)] for cls in (AveragePopularity, Coverage, HitRate, MAP, MRR, NDCG, Precision, Recall, RecallCapped)},
 }
@@ -57,6 +83,7 @@ SUITES: dict[str, Callable[..., None]] = {
     "recsys.batching": check_batches,
     "recsys.models": check_model,
     "recsys.splitting": check_splitter,
+    "recsys.cleaning": check_step,
     "recsys.metrics": lambda metric: check_metric(type(metric)),
 }
 OPTIONS: dict[type, dict[str, Any]] = {
@@ -64,6 +91,8 @@ OPTIONS: dict[type, dict[str, Any]] = {
     GlobalTime: {"guarantees": {"time", "order"}},
     UserFraction: {"guarantees": {"random"}},
     Predefined: {"guarantees": {"random"}},
+    NewUsers: {"guarantees": {"random", "new_users"}},
+    KFoldUsers: {"guarantees": {"random", "new_users"}},
     InOrder: {"random": False},
     ByUser: {"covers": False},
     Popular: {"personal": False},

@@ -31,7 +31,8 @@ ROLES = {
     "recsys.losses": ("Loss",),
     "recsys.batching": ("Batches",),
     "recsys.models": ("Model", "ClosedForm"),
-    "recsys.splitting": ("Splitter",),
+    "recsys.splitting": ("Splitter", "Blockwise"),
+    "recsys.cleaning": ("Step", "OwnerStep", "LogStep"),
     "recsys.metrics": ("Metric", "ListMetric"),
 }
 

@@ -23,7 +23,7 @@ class KCore(LogStep):
         ConfigError: a number below 1, or an unknown ``fit``.
     """
 
-    def __init__(self, owner: int = 5, item: int = 5, *, fit: Fit = "train") -> None:
+    def __init__(self, *, owner: int = 5, item: int = 5, fit: Fit = "train") -> None:
         check_at_least(self, 1, owner=owner, item=item)
         check_fit(self, fit)
         self.owner, self.item, self.fit = owner, item, fit

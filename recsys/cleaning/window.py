@@ -23,7 +23,7 @@ class TimeWindow(OwnerStep):
         ConfigError: no date, a time zone, neither bound, or an end that is not after the start.
     """
 
-    def __init__(self, start: str | None = None, end: str | None = None) -> None:
+    def __init__(self, *, start: str | None = None, end: str | None = None) -> None:
         self.start, self.end = start, end
         first, last = self._moment("start"), self._moment("end")
         if first is None and last is None:

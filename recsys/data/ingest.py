@@ -19,6 +19,7 @@ from recsys.data.kernels import Codes, Ints, enter, group, provisional, sort_eve
 from recsys.errors import DataError
 
 _MOST = 2**31 - 1  # codes are int32
+_CHUNK = 1 << 20  # events that are coded at a time
 
 
 def ingest(chunks: Iterator[pl.DataFrame], folder: Path, *, rows: int) -> Blocks:
@@ -32,11 +33,11 @@ def ingest(chunks: Iterator[pl.DataFrame], folder: Path, *, rows: int) -> Blocks
     Raises:
         DataError: more owners, items or kinds than codes.
     """
-    tables: dict[str, Ids | Texts] = {}
+    tables: dict[str, Table] = {}
     spilled: list[Path] = []
     counts: Ints = np.zeros(0, dtype=np.int64)
     columns: list[str] = []
-    for chunk in chunks:
+    for chunk in _gathered(chunks):
         columns = columns or chunk.columns
         owner = owner_of(columns)
         coded = {name: _table(tables, name, chunk[name]).codes(chunk[name]) for name in (owner, "item", "kind") if name in columns}
@@ -51,6 +52,18 @@ def ingest(chunks: Iterator[pl.DataFrame], folder: Path, *, rows: int) -> Blocks
     edges = _edges(counts, rank[owner], rows)
     dealt = _deal(spilled, owner, rank, ids, edges, folder)
     return _sorted(dealt, edges, owner, ids, folder)
+
+
+def _gathered(chunks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same events in chunks that are large enough for the compiled loops."""
+    waiting: list[pl.DataFrame] = []
+    for chunk in chunks:
+        waiting.append(chunk)
+        if sum(map(len, waiting)) >= _CHUNK:
+            yield pl.concat(waiting, rechunk=True)
+            waiting = []
+    if waiting:
+        yield pl.concat(waiting, rechunk=True)
 
 
 def _added(counts: Ints, code: Codes) -> Ints:
@@ -196,7 +209,30 @@ class Texts:
         return self._known["id"].gather(order), rank
 
 
-def _table(tables: dict[str, Ids | Texts], name: str, column: pl.Series) -> Ids | Texts:
+class Names:
+    """Names that are known beforehand: an Enum."""
+
+    def __init__(self, names: pl.Series) -> None:
+        self._names = names
+
+    def codes(self, column: pl.Series) -> Codes:
+        return codes(column.to_physical().cast(CODE))
+
+    def ranked(self) -> tuple[pl.Series, Codes]:
+        """The names in ascending order, and for each code its rank."""
+        order = self._names.arg_sort()
+        rank = np.empty(len(order), dtype=np.int32)
+        rank[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
+        return self._names.gather(order), rank
+
+
+Table = Ids | Texts | Names
+
+
+def _table(tables: dict[str, Table], name: str, column: pl.Series) -> Table:
     if name not in tables:
-        tables[name] = Ids() if column.dtype.is_integer() else Texts()
+        if isinstance(column.dtype, pl.Enum):
+            tables[name] = Names(column.dtype.categories)
+        else:
+            tables[name] = Ids() if column.dtype.is_integer() else Texts()
     return tables[name]

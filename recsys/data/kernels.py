@@ -1,12 +1,13 @@
-"""Compiled inner loops of data preparation. Each has a NumPy twin that gives the same arrays: it serves small logs, for which compiling
-would cost more than it saves, and the tests, which hold one against the other.
+"""The inner loops of data preparation: compiled (:mod:`recsys.data.compiled`) for large logs, and in NumPy for small ones, for which
+loading the compiler would cost more than it saves. Both give the same arrays, which the tests hold against each other.
 
 Letters: E events, U owners, N items.
 """
 
 from __future__ import annotations
 
-import numba
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,8 +16,14 @@ Codes = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
 COMPILED_FROM = 200_000  # events; below, the twin is used
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_SHORT = 32  # longer stretches are sorted by NumPy's own sort
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing
+
+
+def _compiled() -> Any:
+    """The compiled loops; loading the compiler takes a moment, so it waits for the first large log."""
+    from recsys.data import compiled
+
+    return compiled
 
 
 def sort_events(owner: Codes, clock: Ints | None, item: Codes, owners: int) -> Ints:
@@ -31,7 +38,7 @@ def sort_events(owner: Codes, clock: Ints | None, item: Codes, owners: int) -> I
     packed = _packed(clock, item) if len(owner) >= COMPILED_FROM else None
     if packed is None:
         return np.lexsort((item, owner) if clock is None else (item, clock, owner))
-    return np.asarray(_sort(owner, packed, owners))
+    return np.asarray(_compiled().sort(owner, packed, owners))
 
 
 def _packed(clock: Ints | None, item: Codes) -> Ints | None:
@@ -46,36 +53,6 @@ def _packed(clock: Ints | None, item: Codes) -> Ints | None:
     return np.asarray((clock - low) // unit * width + item, dtype=np.int64)
 
 
-@numba.njit(cache=True, nogil=True)
-def _sort(owner, key, owners):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """A counting sort by owner, then a stable sort by key within each."""
-    n = len(owner)
-    begin = np.zeros(owners + 1, np.int64)
-    for i in range(n):
-        begin[owner[i] + 1] += 1
-    for u in range(owners):
-        begin[u + 1] += begin[u]
-    at = begin[:-1].copy()
-    row, value = np.empty(n, np.int64), np.empty(n, np.int64)
-    for i in range(n):
-        j = at[owner[i]]
-        at[owner[i]] = j + 1
-        row[j], value[j] = i, key[i]
-    for u in range(owners):
-        a, b = begin[u], begin[u + 1]
-        if b - a <= _SHORT:
-            for i in range(a + 1, b):
-                v, r, j = value[i], row[i], i
-                while j > a and value[j - 1] > v:
-                    value[j], row[j] = value[j - 1], row[j - 1]
-                    j -= 1
-                value[j], row[j] = v, r
-        else:
-            order = np.argsort(value[a:b], kind="mergesort")
-            row[a:b] = row[a:b][order]
-    return row
-
-
 def group(bucket: Codes, buckets: int) -> tuple[Ints, Ints]:
     """The rows of each bucket side by side.
 
@@ -87,24 +64,9 @@ def group(bucket: Codes, buckets: int) -> tuple[Ints, Ints]:
         int64 [E] the permutation (stable), and int64 [buckets + 1] where each bucket begins in it.
     """
     if len(bucket) >= COMPILED_FROM:
-        order, begin = _group(bucket, buckets)
+        order, begin = _compiled().group(bucket, buckets)
         return np.asarray(order), np.asarray(begin)
     return np.argsort(bucket, kind="stable"), np.concatenate([[0], np.bincount(bucket, minlength=buckets).cumsum()])
-
-
-@numba.njit(cache=True, nogil=True)
-def _group(bucket, buckets):  # type: ignore[no-untyped-def]  # pragma: no cover
-    begin = np.zeros(buckets + 1, np.int64)
-    for b in bucket:
-        begin[b + 1] += 1
-    for b in range(buckets):
-        begin[b + 1] += begin[b]
-    at = begin[:-1].copy()
-    order = np.empty(len(bucket), np.int64)
-    for i in range(len(bucket)):
-        order[at[bucket[i]]] = i
-        at[bucket[i]] += 1
-    return order, begin
 
 
 def first_of_pair(offsets: Ints, item: Codes, items: int, *, last: bool = False) -> Mask:
@@ -117,23 +79,10 @@ def first_of_pair(offsets: Ints, item: Codes, items: int, *, last: bool = False)
         last: keep the last instead.
     """
     if len(item) >= COMPILED_FROM:
-        return np.asarray(_first_of_pair(offsets, item, items, last))
+        return np.asarray(_compiled().first_of_pair(offsets, item, items, last))
     pair = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)) * items + item
     keep = np.zeros(len(item), dtype=bool)
     keep[len(item) - 1 - np.unique(pair[::-1], return_index=True)[1] if last else np.unique(pair, return_index=True)[1]] = True
-    return keep
-
-
-@numba.njit(cache=True, nogil=True)
-def _first_of_pair(offsets, item, items, last):  # type: ignore[no-untyped-def]  # pragma: no cover
-    seen = np.full(items, -1, np.int64)  # by item: the owner that had it latest
-    keep = np.zeros(len(item), np.bool_)
-    for u in range(len(offsets) - 1):
-        for k in range(offsets[u], offsets[u + 1]):
-            i = offsets[u + 1] - 1 - (k - offsets[u]) if last else k
-            if seen[item[i]] != u:
-                seen[item[i]] = u
-                keep[i] = True
     return keep
 
 
@@ -147,23 +96,9 @@ def in_history(offsets: Ints, item: Codes, earlier: Mask, items: int) -> Mask:
         items: N.
     """
     if len(item) >= COMPILED_FROM:
-        return np.asarray(_in_history(offsets, item, earlier, items))
+        return np.asarray(_compiled().in_history(offsets, item, earlier, items))
     pair = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)) * items + item
     return np.asarray(np.isin(pair, pair[earlier]) & ~earlier)
-
-
-@numba.njit(cache=True, nogil=True)
-def _in_history(offsets, item, earlier, items):  # type: ignore[no-untyped-def]  # pragma: no cover
-    seen = np.full(items, -1, np.int64)
-    found = np.zeros(len(item), np.bool_)
-    for u in range(len(offsets) - 1):
-        for i in range(offsets[u], offsets[u + 1]):
-            if earlier[i]:
-                seen[item[i]] = u
-        for i in range(offsets[u], offsets[u + 1]):
-            if not earlier[i]:
-                found[i] = seen[item[i]] == u
-    return found
 
 
 def core(offsets: Ints, item: Codes, items: int, of_owner: int, of_item: int) -> Mask:
@@ -179,7 +114,7 @@ def core(offsets: Ints, item: Codes, items: int, of_owner: int, of_item: int) ->
         of_item: events of each item that stays.
     """
     if len(item) >= COMPILED_FROM:
-        return np.asarray(_core(offsets, item, items, of_owner, of_item))
+        return np.asarray(_compiled().core(offsets, item, items, of_owner, of_item))
     owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     keep = np.ones(len(item), dtype=bool)
     while True:
@@ -189,39 +124,6 @@ def core(offsets: Ints, item: Codes, items: int, of_owner: int, of_item: int) ->
         if stay.sum() == keep.sum():
             return keep
         keep = stay
-
-
-@numba.njit(cache=True, nogil=True)
-def _core(offsets, item, items, of_owner, of_item):  # type: ignore[no-untyped-def]  # pragma: no cover
-    count = np.zeros(items, np.int64)
-    keep = np.ones(len(item), np.bool_)
-    for i in item:
-        count[i] += 1
-    alive = np.arange(len(offsets) - 1)
-    while True:
-        changed, left = False, 0
-        for u in alive:
-            size = 0
-            for i in range(offsets[u], offsets[u + 1]):
-                if keep[i]:
-                    if count[item[i]] < of_item:
-                        keep[i] = False
-                        count[item[i]] -= 1
-                        changed = True
-                    else:
-                        size += 1
-            if 0 < size < of_owner:
-                changed = True
-                for i in range(offsets[u], offsets[u + 1]):
-                    if keep[i]:
-                        keep[i] = False
-                        count[item[i]] -= 1
-            elif size:
-                alive[left] = u
-                left += 1
-        alive = alive[:left]
-        if not changed:
-            return keep
 
 
 def provisional(values: Ints, start: int, codes: Codes, table: Codes, ids: Ints, known: int) -> tuple[int, int]:
@@ -239,7 +141,7 @@ def provisional(values: Ints, start: int, codes: Codes, table: Codes, ids: Ints,
         the first value that has no code yet (E when done), and how many codes there are now.
     """
     if len(values) >= COMPILED_FROM:
-        stop, known = _provisional(values, start, codes, table, ids, known)
+        stop, known = _compiled().provisional(values, start, codes, table, ids, known)
         return int(stop), int(known)
     distinct, first, inverse = np.unique(values[start:], return_index=True, return_inverse=True)
     if known + len(distinct) > len(ids):
@@ -260,7 +162,7 @@ def provisional(values: Ints, start: int, codes: Codes, table: Codes, ids: Ints,
 def enter(table: Codes, ids: Ints, first: int, last: int) -> None:
     """Put the codes ``first`` to ``last - 1`` into the hash table; their ids are not in it yet."""
     if last - first >= COMPILED_FROM:
-        _provisional(ids[first:last].copy(), 0, np.empty(last - first, np.int32), table, ids, first)
+        _compiled().provisional(ids[first:last].copy(), 0, np.empty(last - first, np.int32), table, ids, first)
         return
     code = np.arange(first, last, dtype=np.int32)
     place = _hash(ids[first:last], len(table))
@@ -275,30 +177,3 @@ def _hash(values: Ints, size: int) -> Ints:
     shift = np.uint64(65 - size.bit_length())
     with np.errstate(over="ignore"):
         return np.asarray((values.astype(np.uint64) * _GOLDEN >> shift).astype(np.int64))
-
-
-@numba.njit(cache=True, nogil=True)
-def _provisional(values, start, codes, table, ids, known):  # type: ignore[no-untyped-def]  # pragma: no cover
-    size, room = len(table), len(ids)
-    bits = 0
-    while (1 << bits) < size:
-        bits += 1
-    shift = np.uint64(64 - bits)
-    for i in range(start, len(values)):
-        value = values[i]
-        at = np.int64((np.uint64(value) * _GOLDEN) >> shift)
-        while True:
-            code = table[at]
-            if code < 0:
-                if known == room:
-                    return i, known
-                code = np.int32(known)
-                table[at] = code
-                ids[known] = value
-                known += 1
-                break
-            if ids[code] == value:
-                break
-            at = (at + 1) & (size - 1)
-        codes[i] = code
-    return len(values), known

@@ -84,7 +84,7 @@ def test_or_on_the_whole_log_if_that_is_said(tmp_path: Path) -> None:
 
 
 def test_a_core_fitted_on_training_events(tmp_path: Path) -> None:
-    fold = prepare(source(LOG), Parts(), clean=[KCore(2, 2)], cache=tmp_path).select
+    fold = prepare(source(LOG), Parts(), clean=[KCore(owner=2, item=2)], cache=tmp_path).select
     assert rows(fold, fold.train) == [[1, 3], [1, 3]]
     # items 1: three, 2: two (users 1 and 3), 3: two; user 3 has one event and goes, then 2 has one and goes, then user 1
     assert fold.owners.to_list() == [2, 4]
@@ -171,7 +171,7 @@ def test_a_step_that_leaves_nothing_says_so(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"no event is left after KCore\(owner=9, item=9, fit='all'\), of 14 events of 4 owners and 4 items"
     ):
-        prepare(source(LOG), Parts(), clean=[KCore(9, 9, fit="all")], cache=tmp_path)
+        prepare(source(LOG), Parts(), clean=[KCore(owner=9, item=9, fit="all")], cache=tmp_path)
     with pytest.raises(DataError, match=r"training events: no event is left after MinLength\(n=9, fit='train'\), of 7 events"):
         prepare(source(LOG), Parts(), clean=[MinLength(9)], cache=tmp_path)
     assert not any(tmp_path.iterdir())
@@ -190,9 +190,9 @@ def content(data: Prepared) -> list:
 
 MANY: list[list[Step]] = [
     [],
-    [Duplicates(), KCore(3, 3, fit="all")],
+    [Duplicates(), KCore(owner=3, item=3, fit="all")],
     [ConsecutiveRepeats(), MinSupport(3, fit="all"), MinLength(3, fit="all"), Duplicates("last"), MaxLength(6)],
-    [KCore(3, 2), MinLength(2)],
+    [KCore(owner=3, item=2), MinLength(2)],
     [MinSupport(2)],
 ]
 

@@ -442,12 +442,12 @@ def test_our_splitters_keep_their_promises(splitter: Splitter, owner: str, tmp_p
     assert removed and f"KCore(owner=2, item=5, fit='all') (removed {removed:,} events)" in found[FITTED].text
 
 
-def test_a_splitter_that_is_not_what_its_name_says(tmp_path: Path) -> None:
-    """The same prepared data, said to come from another splitter."""
+def test_a_splitter_that_does_not_keep_its_promise(tmp_path: Path) -> None:
+    """The same prepared data, said to come from a splitter that promises more."""
     data = prepare(Simulated(users=200, items=100, clicks=6_000), UserFraction(), cache=tmp_path)
-    for name, late in (("GlobalTime", FIRST), ("LastN", OWN), ("NewUsers", COLD)):
-        described = {"class_path": f"recsys.splitting.{name}", "init_args": {}}
-        assert audit(replace(data, report={**data.report, "splitter": described}))[late].status == "red"
+    assert data.report["promise"] == "none"
+    for promise, late in (("global", FIRST), ("owner", OWN), ("users", COLD)):
+        assert audit(replace(data, report={**data.report, "promise": promise}))[late].status == "red"
 
 
 @pytest.mark.data

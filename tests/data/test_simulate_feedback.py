@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def ideal(world: Feedback, one: np.ndarray, zero: np.ndarray) -> float:
 
 
 def estimate(world: Feedback, one: np.ndarray, zero: np.ndarray, least: float = 0.0) -> float:
-    """Saito et al.: 1/|D| sum of Y / theta * delta1 + (1 - Y / theta) * delta0, theta clipped from below; least = 1 is the naive estimator."""
+    """Saito et al.: mean of Y / theta * delta1 + (1 - Y / theta) * delta0, theta at least ``least``; least = 1 is the naive estimator."""
     share = world.clicked / np.maximum(world.theta, least)
     return float((share * one + (1 - share) * zero).mean())
 
@@ -161,7 +162,7 @@ def test_semi_synthetic_follows_the_construction(rated: pl.DataFrame) -> None:
 
 def test_a_larger_power_exposes_fewer_and_changes_nothing_else(rated: pl.DataFrame) -> None:
     worlds = [semi_synthetic(rated, power=power, seed=2) for power in (0.5, 1, 2, 3, 4)]
-    for weaker, stronger in zip(worlds, worlds[1:], strict=False):
+    for weaker, stronger in pairwise(worlds):
         assert (stronger.exposed <= weaker.exposed).all() and stronger.exposed.sum() < weaker.exposed.sum()
         assert np.array_equal(weaker.relevant, stronger.relevant) and np.array_equal(weaker.gamma, stronger.gamma)
     assert worlds[2].theta == pytest.approx(worlds[1].theta ** 2) and worlds[0].theta == pytest.approx(worlds[1].theta ** 0.5)

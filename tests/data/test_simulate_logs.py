@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,8 +32,8 @@ def digest(path: Path) -> str:
 def test_sessions_are_like_otto(tmp_path: Path) -> None:
     path, rows = tmp_path / "log.jsonl", 400_000
     write_log(path, rows=rows, kind="otto", seed=1)
-    first = path.open().readline()
-    assert json.dumps(json.loads(first), separators=(",", ":")) == first.strip() and first.startswith('{"session":0,"events":[{"aid":')
+    first = path.read_text().split("\n", 1)[0]
+    assert json.dumps(json.loads(first), separators=(",", ":")) == first and first.startswith('{"session":0,"events":[{"aid":')
     sessions = pl.read_ndjson(path)
     assert sessions["session"].to_list() == list(range(len(sessions)))
     length = sessions["events"].list.len()
@@ -65,7 +66,7 @@ def test_popularity_is_zipf_like(tmp_path: Path) -> None:
 def test_ratings_with_exact_duplicates(tmp_path: Path, small_chunks: None) -> None:
     path = tmp_path / "log.csv"
     write_log(path, rows=60_030, kind="csv", seed=3)
-    assert path.open().readline() == "user,item,rating,timestamp\n"
+    assert path.read_text().startswith("user,item,rating,timestamp\n")
     frame = pl.read_csv(path)
     assert len(frame) == 60_030 and set(frame["rating"]) == {1, 2, 3, 4, 5}
     assert len(frame) - len(frame.unique()) == 60_000 // 50
@@ -88,11 +89,12 @@ def test_any_number_of_rows_in_any_number_of_chunks(tmp_path: Path, kind: logs.K
 
 
 def test_the_bytes_repeat_in_another_process_and_change_with_the_seed(tmp_path: Path) -> None:
+    write = "write_log(f'there.{kind}', rows=5000, kind=kind, seed=5)"
+    code = f"from recsys.data.simulate import write_log\nfor kind in ('otto', 'csv'):\n    {write}"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     for kind in ("otto", "csv"):
         here, there, other = (tmp_path / f"{name}.{kind}" for name in ("here", "there", "other"))
         write_log(here, rows=5000, kind=kind, seed=5)
-        code = f"from recsys.data.simulate import write_log; write_log({str(there)!r}, rows=5000, kind={kind!r}, seed=5)"
-        subprocess.run([sys.executable, "-c", code], check=True)
         write_log(other, rows=5000, kind=kind, seed=6)
         assert digest(here) == digest(there) != digest(other)
 
@@ -141,7 +143,7 @@ def test_the_command_writes_by_suffix_and_says_where(tmp_path: Path, capsys: pyt
 def test_the_command_replaces_nothing_unless_told_to(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("mine")
-    with pytest.raises(UsageError, match="log.csv is there already; add --force"):
+    with pytest.raises(UsageError, match=r"log\.csv is there already; add --force"):
         generate(arguments(path))
     assert path.read_text() == "mine"
     assert generate(arguments(path, rows=10, force=True)) == 0 and len(pl.read_csv(path)) == 10
@@ -149,7 +151,12 @@ def test_the_command_replaces_nothing_unless_told_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "rows", "message"),
-    [("log.parquet", 5, r"ends in '.parquet'; write .jsonl"), ("log.csv", 0, "--rows=0"), ("no/log.csv", 5, "is in no folder"), (".csv", 5, "ends in ''")],
+    [
+        ("log.parquet", 5, r"ends in '.parquet'; write .jsonl"),
+        ("log.csv", 0, "--rows=0"),
+        ("no/log.csv", 5, "is in no folder"),
+        (".csv", 5, "ends in ''"),
+    ],
 )
 def test_the_command_refuses_in_one_line(tmp_path: Path, name: str, rows: int, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:

@@ -36,7 +36,9 @@ logs = st.integers(2, 12).flatmap(
 
 
 @settings(max_examples=150, deadline=None)
-@given(log=logs, share=st.sampled_from([0.0, 0.1, 0.29, 0.5, 1.0, 2.0]), law=st.sampled_from(["uniform", "popular"]), seed=st.integers(0, 3))
+@given(
+    log=logs, share=st.sampled_from([0.0, 0.1, 0.29, 0.5, 1.0, 2.0]), law=st.sampled_from(["uniform", "popular"]), seed=st.integers(0, 3)
+)
 def test_added_positives_keep_every_promise(log: Log, share: float, law: str, seed: int) -> None:
     before = rows_of(log)
     drawable = set(range(log.num_items)) if law == "uniform" else set(log.items.tolist())
@@ -98,7 +100,7 @@ def test_everything_that_is_left_can_be_drawn() -> None:
     log = log_of([[0], [3, 1]], 4)
     noisy, flag = add_positives(log, share=1.0)
     assert [len(set(row)) for row in rows_of(noisy)] == [2, 4] and int(flag.sum()) == 3
-    with pytest.raises(DataError, match="owner 0 .a code. has 3 items left that may be drawn, but 4 are asked for"):
+    with pytest.raises(DataError, match=r"owner 0 \(a code\) has 3 items left that may be drawn, but 4 are asked for"):
         add_positives(log, share=4.0)
 
 

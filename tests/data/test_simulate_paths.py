@@ -112,7 +112,9 @@ def prefixes(world: Paths) -> tuple[Histories, np.ndarray]:
     begin = np.unique(world.session, return_index=True)[1][world.session]
     at = np.flatnonzero(np.arange(len(world.item)) > begin)
     owner = torch.full((len(at),), -1)
-    return Histories(torch.from_numpy(world.item.astype(np.int32)), torch.from_numpy(begin[at]), torch.from_numpy(at), owner), world.item[at]
+    return Histories(torch.from_numpy(world.item.astype(np.int32)), torch.from_numpy(begin[at]), torch.from_numpy(at), owner), world.item[
+        at
+    ]
 
 
 def test_the_prediction_is_calibrated_and_nothing_simpler_is_as_good() -> None:
@@ -182,7 +184,12 @@ def test_successors_are_uniform() -> None:
 
 @pytest.mark.parametrize(
     ("knobs", "message"),
-    [({"topics": 9}, "topics=9"), ({"successors": 8}, "successors=8 for 8 items"), ({"follow": 1.5}, "follow=1.5"), ({"length": 1}, "length=1")],
+    [
+        ({"topics": 9}, "topics=9"),
+        ({"successors": 8}, "successors=8 for 8 items"),
+        ({"follow": 1.5}, "follow=1.5"),
+        ({"length": 1}, "length=1"),
+    ],
 )
 def test_impossible_paths(knobs: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.data.audit.check import Check, Finding, Ints, Part, Promise, amount, blocks, distinct, merged, percent, share
+from recsys.data.audit.check import Check, Finding, Ints, Part, amount, blocks, distinct, merged, percent, share
+from recsys.data.labels import Promise
 
 PAIRS, COLD = "test pairs in training", "known only from test"
 _BLOCK = 1 << 22

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from recsys.data.audit.check import Check, Finding, Ints, Part, Promise, amount, merged, percent, share
+from recsys.data.audit.check import Check, Finding, Ints, Part, amount, merged, percent, share
+from recsys.data.labels import Promise
 
 GLOBAL, OWN = "training after the first test event", "training after the owner's own test event"
 _TIES_WORTH_SAYING = 0.01

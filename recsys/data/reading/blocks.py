@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recsys.data.reading.marks import BLANK, FIELDS, QUOTED_LIMIT, REASONS, room
 from recsys.data.reading.quarantine import listing
-from recsys.data.reading.scan import BLANK, FIELDS, QUOTED_LIMIT, REASONS, locate, room, scan
 from recsys.data.reading.streams import full, opened
 from recsys.errors import DataError
 
@@ -34,6 +34,8 @@ class Layout:
     lines: bool = False
 
     def scan(self, text: bytes, final: bool, cuts: NDArray[np.int64]) -> tuple[int, int, int, int]:
+        from recsys.data.reading.scan import scan  # loads the compiler
+
         quote = -1 if self.quote is None else self.quote[0]
         return scan(np.frombuffer(text, np.uint8), final, self.separator[0], quote, self.fields, self.limit, cuts)
 
@@ -54,6 +56,8 @@ class Block:
     @cached_property
     def spans(self) -> NDArray[np.int64]:
         """[R, 3]: begin and end in ``text`` of each record, and its line from 0, cuts not counted."""
+        from recsys.data.reading.scan import locate
+
         spans = np.empty((self.records, 3), dtype=np.int64)
         locate(np.frombuffer(self.text, np.uint8), -1 if self.layout.quote is None else self.layout.quote[0], spans)
         return spans

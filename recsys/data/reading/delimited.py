@@ -14,8 +14,8 @@ import polars as pl
 from recsys.data.events import listed, suggestion
 from recsys.data.reading.blocks import BLOCK, Block, Layout, blocks, blocks_in
 from recsys.data.reading.deliver import Chunk
+from recsys.data.reading.marks import QUOTED_LIMIT
 from recsys.data.reading.plan import SAMPLE, Head, Plan
-from recsys.data.reading.scan import QUOTED_LIMIT
 from recsys.data.reading.streams import ahead, full, opened, refuse_binary
 from recsys.errors import DataError
 

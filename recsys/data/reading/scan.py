@@ -11,17 +11,10 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-BLANK, FIELDS, ZERO, INSIDE, AFTER, UNCLOSED = 1, 2, 3, 4, 5, 6
+from recsys.data.reading.marks import AFTER, BLANK, FIELDS, INSIDE, UNCLOSED, ZERO
+
 _WAITS = 7  # more bytes are needed to say
-REASONS = {
-    ZERO: "the line holds a zero byte: mend it",
-    INSIDE: "a quotation mark stands inside a field: quote the whole field and double the mark",
-    AFTER: "text follows a closing quotation mark: double the marks inside a quoted field",
-    UNCLOSED: "a quotation mark is never closed: close it, or double it if it is part of the text",
-}
-QUOTED_LIMIT = 1 << 20  # bytes of a record with quoted fields; a mark that is not closed by then counts as never closed
 
 
 @njit(cache=True, nogil=True)
@@ -151,8 +144,3 @@ def locate(text: Any, quote: int, starts: Any) -> int:
         starts[record, 0], starts[record, 1], starts[record, 2] = start, size, first
         record += 1
     return record
-
-
-def room(size: int) -> NDArray[np.int64]:
-    """An array for the cuts of a block of ``size`` bytes; the operating system gives memory only to the part that is used."""
-    return np.empty((size // 4 + 16, 5), dtype=np.int64)
