@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import polars as pl
 
 from recsys.cleaning.step import OwnerStep
@@ -43,8 +44,11 @@ class Kinds(OwnerStep):
         missing = [kind for kind in self.kinds if kind not in known.categories]
         if missing:
             raise DataError(f"Kinds: no event is of kind {missing[0]!r}; the log has {', '.join(map(repr, known.categories))}")
-        kept = events.filter(pl.col("kind").is_in(list(self.kinds)))
+        kind = events["kind"].to_physical().to_numpy()
+        chosen = np.asarray([name in self.kinds for name in known.categories], dtype=bool)
+        kept = events.drop("kind").filter(pl.Series(chosen[kind]))
         if isinstance(self.kinds, Mapping):
-            weight = pl.col("kind").replace_strict(dict(self.kinds), return_dtype=pl.Float32)
-            kept = kept.with_columns(weight=weight * pl.col("weight") if "weight" in kept.columns else weight)
-        return kept.drop("kind")
+            weights = np.asarray([self.kinds.get(name, 0.0) for name in known.categories], dtype=np.float32)
+            weight = pl.Series("weight", weights[kind[chosen[kind]]])
+            kept = kept.with_columns(weight * kept["weight"] if "weight" in kept.columns else weight)
+        return kept

@@ -45,8 +45,9 @@ class Blocks:
         items: id of each item code; items without events may be among them.
         files: Arrow files, one a block.
         sizes: rows of each file.
-        masks: for each block the rows that are left, or None for all.
         folder: where new blocks may be written.
+        masks: for each block the rows that are left, or None for all.
+        recode: what turns a block as it is in its file into one with final codes, or None.
     """
 
     owner_kind: OwnerKind
@@ -56,6 +57,7 @@ class Blocks:
     sizes: list[int]
     folder: Path
     masks: list[Mask] | None = field(default=None, repr=False)
+    recode: Callable[[pl.DataFrame], pl.DataFrame] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return sum(self.sizes) if self.masks is None else sum(int(mask.sum()) for mask in self.masks)
@@ -65,6 +67,7 @@ class Blocks:
 
     def block(self, at: int) -> pl.DataFrame:
         frame = read(self.files[at])
+        frame = frame if self.recode is None else self.recode(frame)
         return frame if self.masks is None else frame.filter(pl.Series(self.masks[at])).rechunk()
 
     def each(self, do: Callable[[pl.DataFrame], T]) -> Iterator[T]:
@@ -80,7 +83,7 @@ class Blocks:
                 sizes.append(len(frame))
             if not keep:
                 self.files[at].unlink()
-        return replace(self, files=files, sizes=sizes, masks=None)
+        return replace(self, files=files, sizes=sizes, masks=None, recode=None)
 
     def owned(self, kind: OwnerKind, owners: pl.Series) -> Blocks:
         """The same blocks, whose owner column has this name and these ids."""

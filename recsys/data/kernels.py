@@ -26,13 +26,13 @@ def _compiled() -> Any:
     return compiled
 
 
-def sort_events(owner: Codes, clock: Ints | None, item: Codes, owners: int) -> Ints:
+def sort_events(owner: Codes, clock: Ints | None, item: Ints | Codes, owners: int) -> Ints:
     """[E] the permutation that sorts by owner, then clock, then item; equal rows keep their order.
 
     Args:
         owner: int32 [E], each in ``[0, owners)``.
         clock: int64 [E], or None.
-        item: int32 [E], not negative.
+        item: int32 or int64 [E].
         owners: U.
     """
     packed = _packed(clock, item) if len(owner) >= COMPILED_FROM else None
@@ -41,16 +41,17 @@ def sort_events(owner: Codes, clock: Ints | None, item: Codes, owners: int) -> I
     return np.asarray(_compiled().sort(owner, packed, owners))
 
 
-def _packed(clock: Ints | None, item: Codes) -> Ints | None:
+def _packed(clock: Ints | None, item: Ints | Codes) -> Ints | None:
     """Clock and item as one ascending number [E], or None if 63 bits do not hold them."""
     if clock is None:
         return item.astype(np.int64)
+    least = int(item.min())
     low, high = int(clock.min()), int(clock.max())
     unit = next(u for u in (1_000_000, 1_000, 1) if u == 1 or not ((clock - low) % u).any())
-    width = int(item.max()) + 1
+    width = int(item.max()) - least + 1
     if ((high - low) // unit + 1) * width >= 2**63:
         return None
-    return np.asarray((clock - low) // unit * width + item, dtype=np.int64)
+    return np.asarray((clock - low) // unit * width + (item - least), dtype=np.int64)
 
 
 def group(bucket: Codes, buckets: int) -> tuple[Ints, Ints]:
@@ -126,7 +127,7 @@ def core(offsets: Ints, item: Codes, items: int, of_owner: int, of_item: int) ->
         keep = stay
 
 
-def provisional(values: Ints, start: int, codes: Codes, table: Codes, ids: Ints, known: int) -> tuple[int, int]:
+def provisional(values: Ints, start: int, codes: Codes, table: Codes, ids: Ints, known: int, *, large: bool) -> tuple[int, int]:
     """Codes of integer ids in the order of their first appearance. Stops when ``ids`` is full.
 
     Args:
@@ -136,11 +137,12 @@ def provisional(values: Ints, start: int, codes: Codes, table: Codes, ids: Ints,
         table: int32, a power of two and larger than ``ids``: a hash table of codes with linear probing, -1 where empty; written to.
         ids: int64, written to: the id of each code.
         known: how many codes there are.
+        large: whether the log is large, these values may be a small part of it.
 
     Returns:
         the first value that has no code yet (E when done), and how many codes there are now.
     """
-    if len(values) >= COMPILED_FROM:
+    if large:
         stop, known = _compiled().provisional(values, start, codes, table, ids, known)
         return int(stop), int(known)
     distinct, first, inverse = np.unique(values[start:], return_index=True, return_inverse=True)

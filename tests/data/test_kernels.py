@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.data import kernels
-from recsys.data.ingest import Ids
+from recsys.data.ids import Ids
 
 
 def log(seed: int, owners: int = 12, items: int = 9, most: int = 80) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
