@@ -74,16 +74,21 @@ class Blocks:
         """What ``do`` gives for each block, in order; two blocks are worked on at a time."""
         return ahead(lambda at: do(self.block(at)), len(self.files))
 
-    def rewritten(self, frames: Iterator[pl.DataFrame], *, keep: bool = False) -> Blocks:
-        """A log of other blocks with the same codes, one for each of this one. The files of this one are deleted, or told to ``keep``."""
-        files, sizes = [], []
-        for at, frame in enumerate(frames):
-            if len(frame):
-                files.append(write(frame, self.folder))
-                sizes.append(len(frame))
+    def mapped(self, do: Callable[[int, pl.DataFrame], pl.DataFrame], *, keep: bool = False) -> Blocks:
+        """A log of what ``do`` makes of each block (its number and its events), with the same codes; two are worked on at a time.
+
+        The files of this one are deleted, unless told to ``keep``.
+        """
+
+        def make(at: int) -> tuple[Path | None, int]:
+            frame = do(at, self.block(at))
+            path = write(frame, self.folder) if len(frame) else None
             if not keep:
                 self.files[at].unlink()
-        return replace(self, files=files, sizes=sizes, masks=None, recode=None)
+            return path, len(frame)
+
+        made = [(path, size) for path, size in ahead(make, len(self.files)) if path is not None]
+        return replace(self, files=[path for path, _ in made], sizes=[size for _, size in made], masks=None, recode=None)
 
     def owned(self, kind: OwnerKind, owners: pl.Series) -> Blocks:
         """The same blocks, whose owner column has this name and these ids."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -54,6 +54,7 @@ class Tally:
     events: int = 0
     owners: int = 0
     items: Mask = field(init=False)
+    _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.items = np.zeros(self.names, dtype=bool)
@@ -62,12 +63,11 @@ class Tally:
         """Another block, or some rows of it."""
         offsets, _ = offsets_of(frame[owner_of(frame.columns)])
         item = codes(frame["item"])
-        if rows is None:
-            self.events, self.owners = self.events + len(frame), self.owners + len(offsets) - 1
-        else:
-            item = item[rows]
-            self.events, self.owners = self.events + len(item), self.owners + int(any_of(rows, offsets).sum())
+        item = item if rows is None else item[rows]
+        owners = len(offsets) - 1 if rows is None else int(any_of(rows, offsets).sum())
         self.items[item] = True
+        with self._lock:
+            self.events, self.owners = self.events + len(item), self.owners + owners
 
     def row(self) -> tuple[int, int, int]:
         return self.events, self.owners, int(self.items.sum())
@@ -114,35 +114,32 @@ def cleaned(log: Blocks, steps: Sequence[Step], report: Report, origin: str) -> 
 
 def _by_owner(log: Blocks, steps: list[OwnerStep], report: Report, origin: str) -> Blocks:
     tallies = [Tally(len(log.items)) for _ in range(len(steps) + 1)]
+    sessions: dict[int, int] = {}  # by block: how many its users were cut into
+    filled: dict[int, bool] = {}
 
-    def apply(frame: pl.DataFrame) -> list[pl.DataFrame]:
-        stages = [frame]
-        for step in steps:
-            stages.append(step.clean(stages[-1]))
-        return stages
+    def apply(at: int, frame: pl.DataFrame) -> pl.DataFrame:
+        tallies[0].add(frame)
+        for step, tally in zip(steps, tallies[1:], strict=True):
+            frame = step.clean(frame)
+            tally.add(frame)
+            if "session" in frame.columns and log.owner_kind == "user" and at not in sessions:
+                sessions[at] = len(offsets_of(frame["session"])[0]) - 1
+        filled[at] = len(frame) > 0
+        return frame
 
-    sessions = 0
-
-    def frames() -> Iterator[pl.DataFrame]:
-        nonlocal sessions
-        for stages in log.each(apply):
-            for tally, frame in zip(tallies, stages, strict=True):
-                tally.add(frame)
-            made = [frame["session"] for frame in stages if "session" in frame.columns]
-            if made and log.owner_kind == "user":  # numbered from 0 in each block
-                yield stages[-1].with_columns(made[-1] + pl.Series([sessions], dtype=pl.UInt32))
-                sessions += 0 if made[0].is_empty() else int(made[0][-1]) + 1
-            else:
-                yield stages[-1]
-
-    new = log.rewritten(frames())
+    new = log.mapped(apply)
     for step, before, after in zip(steps, tallies, tallies[1:], strict=False):
         report.append(_entry(step, None, before.row(), after.row()))
         if not after.events:
             raise _empty(step, before.row(), origin)
-    if new.files and owner_of(new.block(0).columns) != log.owner_kind:
-        return new.owned("session", pl.Series(range(sessions), dtype=pl.Int64))
-    return new
+    return _numbered(new, [sessions[at] for at in sorted(filled) if filled[at]]) if sessions else new
+
+
+def _numbered(log: Blocks, sessions: list[int]) -> Blocks:
+    """Sessions numbered through all blocks; so far each block counts its own ones from 0."""
+    first = np.cumsum([0, *sessions])
+    new = log.mapped(lambda at, frame: frame.with_columns(pl.col("session") + pl.lit(int(first[at]), pl.UInt32)))
+    return new.owned("session", pl.Series(range(int(first[-1])), dtype=pl.Int64))
 
 
 def _by_count(log: Blocks, step: LogStep, report: Report, origin: str) -> Blocks:
@@ -184,13 +181,13 @@ def fitted(log: Blocks, labels: Labels, learnt: frozenset[int], steps: Sequence[
     Raises:
         DataError: no training event is left.
     """
-    made = log.rewritten((_labelled(frame, label) for frame, label in zip(log, labels, strict=True)), keep=True)
+    made = log.mapped(lambda at, frame: _labelled(frame, labels[at]), keep=True)
     for step in steps:
         before = _learnt(made, learnt)
         if isinstance(step, LogStep):
             made = _by_learnt_count(made, step, learnt)
         elif isinstance(step, OwnerStep):
-            made = made.rewritten(made.each(partial(_apart, step=step, learnt=learnt)))
+            made = made.mapped(lambda _, frame, step=step: _apart(frame, step, learnt))  # type: ignore[misc]
         after = _learnt(made, learnt)
         report.append(_entry(step, fold, before, after))
         if not after[0]:

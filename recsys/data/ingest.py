@@ -8,6 +8,7 @@ whole owners by the rank of their id, and each block is sorted. Memory holds the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +35,18 @@ def ingest(chunks: Iterator[pl.DataFrame], folder: Path, *, rows: int) -> Blocks
     Raises:
         DataError: no events; more owners or items than codes.
     """
-    first = _FirstPass(folder, min(rows, _CHUNK))
-    for chunk in chunks:
-        first.add(chunk)
-    return first.blocks(rows)
+    with ThreadPoolExecutor(1) as hand:
+        first = _FirstPass(folder, min(rows, _CHUNK), hand)
+        for chunk in chunks:
+            first.add(chunk)
+        return first.blocks(rows)
 
 
 class _FirstPass:
     """Codes events and writes them, as blocks for as long as the owners ascend."""
 
-    def __init__(self, folder: Path, rows: int) -> None:
-        self.folder, self.rows = folder, rows
+    def __init__(self, folder: Path, rows: int, hand: ThreadPoolExecutor) -> None:
+        self.folder, self.rows, self.hand = folder, rows, hand  # the hand writes while the next events are coded
         self.owner = ""
         self.tables: dict[str, Table] = {}
         self.counts: Ints = np.zeros(0, dtype=np.int64)
@@ -53,6 +55,7 @@ class _FirstPass:
         self.last: pl.DataFrame | None = None  # events of the latest owner, which may have more in the next chunk
         self.files: list[Path] = []
         self.sizes: list[int] = []
+        self.writing: Future[Path] | None = None
 
     def add(self, chunk: pl.DataFrame) -> None:
         if not self.tables:
@@ -90,9 +93,12 @@ class _FirstPass:
             self._write()
 
     def _write(self) -> None:
+        if self.writing is not None:
+            self.files.append(self.writing.result())
+            self.writing = None
         if self.held:
             frame = pl.concat(self.held, rechunk=False)
-            self.files.append(write(frame, self.folder))
+            self.writing = self.hand.submit(write, frame, self.folder)
             self.sizes.append(len(frame))
             self.held = []
 
@@ -103,6 +109,7 @@ class _FirstPass:
         if self.ascending and self.last is not None:
             self._hold(ordered(self.last, self.last["key"].to_numpy()).drop("key"))
         self._write()
+        self._write()  # waits for the last one
         ids, rank = {}, {}
         for name, table in self.tables.items():
             ids[name], rank[name] = table.ranked()
