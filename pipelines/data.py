@@ -17,6 +17,8 @@ from pipelines.config import resolve_option
 from pipelines.tables import console, duration, plain_table
 from recsys.data.source import Source
 
+_TABLES = (".csv", ".tsv", ".inter", ".jsonl", ".ndjson", ".parquet", ".arrow", ".feather", ".ipc", ".gz", ".zst")
+
 
 def source_of(args: argparse.Namespace) -> Source | None:
     """The source that is named, or the one of a config file, with overrides. None after help was printed.
@@ -27,7 +29,7 @@ def source_of(args: argparse.Namespace) -> Source | None:
     """
     tree: dict[str, Any] = {}
     if args.source is not None:
-        if Path(args.source).suffix.lower() in (".csv", ".tsv", ".parquet", ".gz"):
+        if Path(args.source).suffix.lower() in _TABLES:
             columns = "--data.user=COLUMN --data.item=COLUMN"
             write = f"recsys {args.command} Table --data.path={args.source} {columns}"
             raise UsageError(f"{args.source} is a table, not a config; write: {write}")

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from recsys.cleaning.step import LogStep, OwnerStep, Step
-from recsys.data.blocks import Blocks, any_of, codes, offsets_of
+from recsys.data.blocks import Blocks, ahead, any_of, codes, offsets_of
 from recsys.data.events import owner_of
 from recsys.data.kernels import Codes, Ints, Mask
 from recsys.data.labels import Label, Labels, among
@@ -144,10 +144,13 @@ def _numbered(log: Blocks, sessions: list[int]) -> Blocks:
 
 def _by_count(log: Blocks, step: LogStep, report: Report, origin: str) -> Blocks:
     before, after = Tally(len(log.items)), Tally(len(log.items))
-    parts = []
-    for frame in log:
+
+    def part(at: int) -> tuple[Ints, Codes]:
+        frame = log.block(at)
         before.add(frame)
-        parts.append((offsets_of(frame[log.owner_kind])[0], codes(frame["item"]).copy()))
+        return offsets_of(frame[log.owner_kind])[0], codes(frame["item"]).copy()
+
+    parts = list(ahead(part, len(log.files)))
     offsets, item = _joined(parts)
     keep = step.keep(offsets, item, len(log.items))
     new = log.masked(np.split(keep, np.cumsum([len(codes) for _, codes in parts])[:-1]))

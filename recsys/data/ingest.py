@@ -58,6 +58,8 @@ class _FirstPass:
         self.writing: Future[Path] | None = None
 
     def add(self, chunk: pl.DataFrame) -> None:
+        if chunk.is_empty():
+            return
         if not self.tables:
             self.owner = owner_of(chunk.columns)
             names = [name for name in (self.owner, "item", "kind") if name in chunk.columns]
@@ -80,12 +82,20 @@ class _FirstPass:
 
     def _in_order(self, frame: pl.DataFrame) -> None:
         """Hold the owners that are complete, and wait with the last one."""
-        frame = frame if self.last is None else pl.concat([self.last, frame], rechunk=True)
+        if self.last is not None and self.last[self.owner][0] != frame[self.owner][0]:
+            self._last()
+        frame = frame.rechunk() if self.last is None else pl.concat([self.last, frame], rechunk=True)
         offsets, _ = offsets_of(frame[self.owner])
         whole = int(offsets[-2])
         self.last = frame.slice(whole)
         if whole:
             self._hold(ordered(frame.slice(0, whole), frame["key"].to_numpy()[:whole]).drop("key"))
+
+    def _last(self) -> None:
+        """The latest owner has no more events."""
+        if self.last is not None:
+            self._hold(ordered(self.last, self.last["key"].to_numpy()).drop("key"))
+            self.last = None
 
     def _hold(self, frame: pl.DataFrame) -> None:
         self.held.append(frame)
@@ -106,8 +116,8 @@ class _FirstPass:
         """The whole log."""
         if not self.tables:
             raise DataError("there are no events (0 rows)")
-        if self.ascending and self.last is not None:
-            self._hold(ordered(self.last, self.last["key"].to_numpy()).drop("key"))
+        if self.ascending:
+            self._last()
         self._write()
         self._write()  # waits for the last one
         ids, rank = {}, {}
