@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
 import polars as pl
 
 from recsys.cleaning.step import OwnerStep
-from recsys.errors import ConfigError
-
-_UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+from recsys.data.moments import duration
 
 
 class Sessionize(OwnerStep):
@@ -31,10 +28,7 @@ class Sessionize(OwnerStep):
         self._pause()
 
     def _pause(self) -> timedelta:
-        found = re.fullmatch(r"(\d{1,9})([wdhms])", str(self.gap))
-        if not found:
-            raise ConfigError(f"Sessionize got gap={self.gap!r}; give a number and a unit of w, d, h, m, s, such as '30m'")
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        return duration("Sessionize", "gap", self.gap)
 
     def needs(self) -> dict[str, str]:
         return {"user": "it cuts the events of users into sessions", "time": "it looks for pauses"}

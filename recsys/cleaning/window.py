@@ -7,6 +7,7 @@ from datetime import datetime
 import polars as pl
 
 from recsys.cleaning.step import OwnerStep
+from recsys.data.moments import date
 from recsys.errors import ConfigError
 
 
@@ -33,15 +34,7 @@ class TimeWindow(OwnerStep):
 
     def _moment(self, name: str) -> datetime | None:
         given = getattr(self, name)
-        if given is None:
-            return None
-        try:
-            moment = datetime.fromisoformat(str(given))
-        except ValueError:
-            raise ConfigError(f"TimeWindow got {name}={given!r}; give a date or time such as '2026-01-01' or '2026-01-01T12:00'") from None
-        if moment.tzinfo is not None:
-            raise ConfigError(f"TimeWindow got {name}={given!r} with a time zone; times are in UTC, give it in UTC without a zone")
-        return moment
+        return None if given is None else date("TimeWindow", name, given)
 
     def needs(self) -> dict[str, str]:
         return {"time": "it keeps a stretch of time"}

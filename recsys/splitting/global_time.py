@@ -9,7 +9,7 @@ from recsys.data.events import owner_of
 from recsys.data.kernels import Ints
 from recsys.data.labels import Promise
 from recsys.data.log import OwnerKind
-from recsys.splitting.moments import cuts, labels, parse
+from recsys.data.moments import cuts, labels, parse
 from recsys.splitting.splitter import Blockwise, Labeller, Log, place, series
 
 

@@ -11,8 +11,8 @@ from recsys.data.blocks import offsets_of
 from recsys.data.kernels import Ints
 from recsys.data.labels import Promise
 from recsys.data.log import OwnerKind
+from recsys.data.moments import cuts, labels, parse
 from recsys.errors import ConfigError
-from recsys.splitting.moments import cuts, labels, parse
 from recsys.splitting.splitter import Blockwise, Labeller, Log, series
 
 By = Literal["start", "end"]

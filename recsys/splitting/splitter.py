@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recsys.data.blocks import offsets_of
 from recsys.data.events import PARTS, clock_of, owner_of
 from recsys.data.kernels import Ints
-from recsys.data.labels import LABELS, Promise
+from recsys.data.labels import Promise
 from recsys.data.log import OwnerKind
 from recsys.errors import ConfigError
 from recsys.randomness import numpy_generator
@@ -139,14 +139,3 @@ def series(code: NDArray[np.int8], kind: pl.Enum = PARTS) -> pl.Series:
     """Labels from their numbers in ``kind`` (0 train, 1 valid, 2 test), -1 for null."""
     names = pl.Series("part", [*kind.categories, None], dtype=kind)
     return names.gather(pl.Series(code.astype(np.int64) % len(names)))
-
-
-def sessions_of(log: Log) -> Iterator[tuple[Ints, Ints]]:
-    """Of each block, the first and the last time of each owner, int64 [U] in microseconds."""
-    for block in log:
-        offsets, _ = offsets_of(block[owner_of(block.columns)])
-        time = block["time"].to_physical().to_numpy()
-        yield time[offsets[:-1]], time[offsets[1:] - 1]
-
-
-__all__ = ["LABELS", "Blockwise", "Labeller", "Log", "Rounded", "Shuffle", "Splitter", "check_share", "place", "series", "sessions_of"]

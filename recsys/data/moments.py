@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from recsys.data.kernels import Ints
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, DataError
 
+_DURATION = r"(\d+)([wdhms])"
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 Cut = datetime | timedelta | float
 _EPOCH = datetime(1970, 1, 1)
@@ -23,16 +24,38 @@ def parse(who: str, name: str, given: str | float) -> Cut:
     """
     if isinstance(given, int | float) and 0 < given < 1:
         return float(given)
-    duration = re.fullmatch(r"(\d+)([wdhms])", str(given))
-    if duration:
-        try:
-            return timedelta(**{_UNITS[duration[2]]: int(duration[1])})
-        except OverflowError:
-            raise ConfigError(f"{who} got {name}={given!r}; no log is that long, give a shorter duration") from None
+    if re.fullmatch(_DURATION, str(given)):
+        return duration(who, name, str(given))
+    return date(who, name, given, "give a date ('2026-01-01'), a duration ('7d') or a share between 0 and 1")
+
+
+def duration(who: str, name: str, given: str) -> timedelta:
+    """A number and a unit of w, d, h, m, s.
+
+    Raises:
+        ConfigError: anything else, or longer than any log.
+    """
+    found = re.fullmatch(_DURATION, given)
+    if not found:
+        raise ConfigError(f"{who} got {name}={given!r}; give a number and a unit of w, d, h, m, s, such as '30m'")
+    try:
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        raise ConfigError(f"{who} got {name}={given!r}; no log is that long, give a shorter duration") from None
+
+
+def date(
+    who: str, name: str, given: str | float, advice: str = "give a date or time such as '2026-01-01' or '2026-01-01T12:00'"
+) -> datetime:
+    """A date or time in UTC.
+
+    Raises:
+        ConfigError: anything else, or one with a time zone.
+    """
     try:
         moment = datetime.fromisoformat(str(given))
     except ValueError:
-        raise ConfigError(f"{who} got {name}={given!r}; give a date ('2026-01-01'), a duration ('7d') or a share between 0 and 1") from None
+        raise ConfigError(f"{who} got {name}={given!r}; {advice}") from None
     if moment.tzinfo is not None:
         raise ConfigError(f"{who} got {name}={given!r} with a time zone; times are in UTC, give the moment in UTC without a zone")
     return moment
@@ -60,8 +83,6 @@ def cuts(who: str, test: str | float, validation: str | float, time: Ints) -> tu
     Raises:
         DataError: nothing is before the test cut, or the validation cut is after it.
     """
-    from recsys.errors import DataError
-
     first, last = int(time.min()), int(time.max())
     late = first_of(parse(who, "test", test), time)
     before = time[time < late]
