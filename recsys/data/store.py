@@ -6,6 +6,7 @@ block of every file with its checksum.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -147,14 +148,10 @@ class _Summed:
 
 def sweep(parent: Path, name: str) -> None:
     """Remove what a killed process has left half written under another name of this folder."""
-    for left in parent.glob(f".{glob_text(name)}-*"):
+    for left in parent.glob(f".{glob.escape(name)}-*"):
         process = left.name.removeprefix(f".{name}-").partition("-")[0]
         if process.isdigit() and not _alive(int(process)):
             shutil.rmtree(left, ignore_errors=True)
-
-
-def glob_text(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "[]*?" else letter for letter in name)
 
 
 def _alive(process: int) -> bool:
