@@ -7,6 +7,8 @@ whole owners by the rank of their id, and each block is sorted. Memory holds the
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +23,8 @@ from recsys.data.kernels import Codes, Ints, group, sort_events
 from recsys.data.log import OwnerKind
 from recsys.errors import DataError
 
+log = logging.getLogger(__name__)
+_EVERY = 5.0  # seconds between words on how far it is
 _CHUNK = 1 << 21  # events that are written at a time in the first pass
 
 
@@ -55,6 +59,7 @@ class _FirstPass:
         self.last: pl.DataFrame | None = None  # events of the latest owner, which may have more in the next chunk
         self.files: list[Path] = []
         self.sizes: list[int] = []
+        self.said = time.monotonic()
         self.writing: Future[Path] | None = None
 
     def add(self, chunk: pl.DataFrame) -> None:
@@ -111,6 +116,9 @@ class _FirstPass:
             self.writing = self.hand.submit(write, frame, self.folder)
             self.sizes.append(len(frame))
             self.held = []
+            if time.monotonic() - self.said > _EVERY:
+                self.said = time.monotonic()
+                log.info("read %s events", f"{sum(self.sizes):,}")
 
     def blocks(self, rows: int) -> Blocks:
         """The whole log."""

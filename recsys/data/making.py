@@ -31,6 +31,7 @@ from recsys.part import spec
 
 log = logging.getLogger(__name__)
 QUARANTINE = "quarantine.parquet"
+_LARGE = 10_000_000  # events that take long enough to say something
 Report = dict[str, Any]
 
 
@@ -46,6 +47,8 @@ def make(recipe: Recipe, folder: Path) -> None:
         report: Report = {"cleaning": []}
         whole = _read(recipe.source, work, out, report)
         early = [step for step in recipe.steps if step.fit != "train"]
+        if len(whole) >= _LARGE:
+            log.info("read all %s events; cleaning, splitting and encoding them takes about as long again", f"{len(whole):,}")
         labelled = _labelled(recipe, clean.cleaned(whole, early, report["cleaning"], recipe.source.origin), report)
         late = [step for step in recipe.steps if step.fit == "train"]
         if late:
