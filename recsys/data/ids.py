@@ -30,8 +30,10 @@ class Ids:
     def codes(self, column: pl.Series) -> Codes:
         """int32 [E]."""
         values = column.to_numpy()
+        if not len(values):
+            return np.empty(0, dtype=np.int32)
         self._seen += len(values)
-        if self.ascending and len(values):
+        if self.ascending:
             after = self._known == 0 or values[0] >= self._ids[self._known - 1]
             if after and not (values[1:] < values[:-1]).any():
                 return self._ascending(values)

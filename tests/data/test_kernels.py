@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recsys.data import kernels
@@ -88,7 +88,8 @@ def test_the_core_is_what_removing_until_nothing_changes_leaves(path: str, seed:
     assert kernels.core(new, item[keep], 9, of_owner, of_item).all()  # a core is its own core
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=200)
+@example(chunks=[[], [1], [0, 1]], compiled=True)
 @given(
     st.lists(
         st.lists(st.one_of(st.integers(0, 40), st.integers(-(2**63), 2**63 - 1), st.integers(0, 30).map(lambda n: n << 32)), max_size=60),
