@@ -53,7 +53,7 @@ class _FirstPass:
         self.folder, self.rows, self.hand = folder, rows, hand  # the hand writes while the next events are coded
         self.owner = ""
         self.tables: dict[str, Table] = {}
-        self.counts: Ints = np.zeros(0, dtype=np.int64)
+        self.counts = _Counts()
         self.ascending = True
         self.held: list[pl.DataFrame] = []  # coded, not yet written
         self.last: pl.DataFrame | None = None  # events of the latest owner, which may have more in the next chunk
@@ -72,7 +72,7 @@ class _FirstPass:
             self.ascending = isinstance(self.tables["item"], Ids)  # ties are broken by item id, which the codes of texts do not tell yet
         key = chunk["item"].alias("key") if self.ascending else None
         coded = {name: table.codes(chunk[name]) for name, table in self.tables.items()}
-        self.counts = _added(self.counts, coded[self.owner])
+        self.counts.add(coded[self.owner])
         kept = [name for name, table in self.tables.items() if isinstance(table, Enumerated)]
         frame = chunk.with_columns(pl.Series(name, code.view(np.uint32)) for name, code in coded.items() if name not in kept)
         if self.ascending and not self.tables[self.owner].ascending:
@@ -88,7 +88,7 @@ class _FirstPass:
     def _in_order(self, frame: pl.DataFrame) -> None:
         """Hold the owners that are complete, and wait with the last one."""
         if self.last is not None and self.last[self.owner][0] != frame[self.owner][0]:
-            self._last()
+            self._complete()
         frame = frame.rechunk() if self.last is None else pl.concat([self.last, frame], rechunk=True)
         offsets, _ = offsets_of(frame[self.owner])
         whole = int(offsets[-2])
@@ -96,7 +96,7 @@ class _FirstPass:
         if whole:
             self._hold(ordered(frame.slice(0, whole), frame["key"].to_numpy()[:whole]).drop("key"))
 
-    def _last(self) -> None:
+    def _complete(self) -> None:
         """The latest owner has no more events."""
         if self.last is not None:
             self._hold(ordered(self.last, self.last["key"].to_numpy()).drop("key"))
@@ -125,7 +125,7 @@ class _FirstPass:
         if not self.tables:
             raise DataError("there are no events (0 rows)")
         if self.ascending:
-            self._last()
+            self._complete()
         self._write()
         self._write()  # waits for the last one
         ids, rank = {}, {}
@@ -139,17 +139,26 @@ class _FirstPass:
 
         kind: OwnerKind = "user" if self.owner == "user" else "session"
         whole = Blocks(kind, ids[self.owner], ids["item"], self.files, self.sizes, self.folder, recode=final)
-        return whole if self.ascending else _dealt(whole, _edges(self.counts, rank[self.owner], rows))
+        return whole if self.ascending else _dealt(whole, _edges(self.counts.all(), rank[self.owner], rows))
 
 
-def _added(counts: Ints, code: Codes) -> Ints:
-    """Events by provisional owner code, with those of another chunk."""
-    if len(counts) and len(code):  # codes are dense, and mostly new or of late
+class _Counts:
+    """Events by provisional owner code; a chunk costs what is in it, not what there is."""
+
+    def __init__(self) -> None:
+        self._room: Ints = np.zeros(1 << 16, dtype=np.int64)
+        self._size = 0
+
+    def add(self, code: Codes) -> None:
         low, high = int(code.min()), int(code.max())
-        counts = np.concatenate([counts, np.zeros(max(0, high + 1 - len(counts)), dtype=np.int64)])
-        counts[low : high + 1] += np.bincount(code - low, minlength=high + 1 - low)
-        return counts
-    return np.bincount(code).astype(np.int64)
+        if high >= len(self._room):
+            self._room = np.concatenate([self._room, np.zeros(max(high + 1, len(self._room)), dtype=np.int64)])
+        self._room[low : high + 1] += np.bincount(code - low, minlength=high + 1 - low)
+        self._size = max(self._size, high + 1)
+
+    def all(self) -> Ints:
+        """int64 [U]."""
+        return self._room[: self._size]
 
 
 def _column(name: str, code: Codes, ids: pl.Series) -> pl.Series:
