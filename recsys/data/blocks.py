@@ -60,7 +60,11 @@ class Blocks:
     recode: Callable[[pl.DataFrame], pl.DataFrame] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
-        return sum(self.sizes) if self.masks is None else sum(int(mask.sum()) for mask in self.masks)
+        return sum(self.lengths())
+
+    def lengths(self) -> list[int]:
+        """Events of each block."""
+        return self.sizes if self.masks is None else [int(mask.sum()) for mask in self.masks]
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         return ahead(self.block, len(self.files), workers=1)
