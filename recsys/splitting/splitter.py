@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recsys.data.blocks import offsets_of
+from recsys.data.blocks import Blocks, offsets_of
 from recsys.data.events import PARTS, clock_of, owner_of
 from recsys.data.kernels import Ints
 from recsys.data.labels import Promise
@@ -69,8 +69,6 @@ Log = Iterable[pl.DataFrame]
 
 def _whole(log: Log) -> pl.DataFrame:
     """All events, with their ids where the log knows them."""
-    from recsys.data.blocks import Blocks
-
     return log.frame() if isinstance(log, Blocks) else pl.concat(log)
 
 
