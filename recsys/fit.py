@@ -30,6 +30,8 @@ class Fit:
         patience: stop after so many validations without a better value; None: never.
         refit: after the number of epochs was chosen on the validation part, train anew on train + validation by replaying the
             recorded trace (epochs, learning-rate changes, reloads), and test that model. False: test the model of the best epoch.
+        select_on: "valid", or "test" as several publications did: train on train + validation and choose the epoch by the test set. Such a
+            result is optimistic; it is there to be compared with a published one, and says so. There is no refit then.
         device: "auto" takes CUDA where there is one.
         checkpoint_seconds: how often the state of training is written, so that a killed run can go on.
     """
@@ -46,6 +48,7 @@ class Fit:
         validate_every: int = 1,
         patience: int | None = 5,
         refit: bool = True,
+        select_on: Literal["valid", "test"] = "valid",
         device: Device = "auto",
         checkpoint_seconds: float = 30.0,
     ) -> None:
@@ -59,6 +62,8 @@ class Fit:
             raise ValueError(f"clip is {clip}; the largest norm of a gradient is above 0")
         if denominator not in ("rows", "weights", "sum"):
             raise ValueError(f"denominator is {denominator!r}; allowed are 'rows', 'weights' and 'sum'")
+        if select_on not in ("valid", "test"):
+            raise ValueError(f"select_on is {select_on!r}; allowed are 'valid' and 'test'")
         if device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"device is {device!r}; allowed are 'auto', 'cpu' and 'cuda'")
         if checkpoint_seconds < 0:
@@ -69,7 +74,8 @@ class Fit:
             moves = f"{type(penalty).__name__} moves every row, {type(self.optimizer).__name__} the touched ones only"
             raise ValueError(f"penalty: {moves}; use Adam with it, or the penalty TouchedRows")
         self.denominator: Denominator = denominator
-        self.validate_every, self.patience, self.refit = validate_every, patience, refit
+        self.validate_every, self.patience, self.refit = validate_every, patience, refit and select_on == "valid"
+        self.select_on: Literal["valid", "test"] = select_on
         self.device: Device = device
         self.checkpoint_seconds = checkpoint_seconds
 

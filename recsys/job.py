@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -89,16 +90,21 @@ class Job:
         return data
 
     def _select(self, data: Prepared) -> None:
-        fold = data.select
+        part = self.experiment.fit.select_on
+        if part == "test":
+            self._remark(
+                "epochs are chosen by the test set (fit.select_on: test), so this result is optimistic: compare it with none but its like"
+            )
+        fold = data.select if part == "valid" else data.refit
         recommender = self._train("select", fold, None)
         if isinstance(recommender, Learner):
             recommender.use_best()
             trace, best = recommender.best_trace(), {k: recommender.best[k] for k in ("epoch", "value")}
         else:
             trace, best = [], {"epoch": 1}
-        measured = self._measure(recommender, fold, "valid")
-        best |= {"metric": self._selector, "value": measured.summary[self._selector], "epochs_run": self._epochs("select")}
-        self.about["selection"] = {**best, "trace": trace}
+        measured = self._measure(recommender, fold, part)
+        best |= {"metric": self._selector, "value": measured.summary[self._selector], "epochs_run": self._epochs("select"), "on": part}
+        self.about["selection"] = {**best, "trace": trace, "maxima": self._maxima()}
         self.state |= {"phase": "refit" if self.experiment.fit.refit else "test", "learner": None, "trace": trace}
         if not self.experiment.fit.refit:
             self._keep_model(recommender, fold)
@@ -112,8 +118,9 @@ class Job:
 
     def _test(self, data: Prepared) -> None:
         self.progress.phase("test", 0)
-        fold = data.refit if self.experiment.fit.refit else data.select
-        path, device = self.folder.path, self.experiment.fit.torch_device()
+        fit = self.experiment.fit
+        fold = data.refit if fit.refit or fit.select_on == "test" else data.select
+        path, device = self.folder.path, fit.torch_device()
         measured = self._measure(model_of(read_stored(path), self.about["spec"]["model"], path, device), fold, "test")
         columns = [name for name in measured.summary if name in measured.per_query.columns]
         intervals = {f"test/{name}": interval(measured.per_query[name], seed=self.experiment.seed) for name in columns}
@@ -140,11 +147,14 @@ class Job:
             }
             if epoch.validate:
                 begun = time.perf_counter()
-                measured = self._evaluate(recommender, fold, "valid")
+                part = self.experiment.fit.select_on
+                measured = self._evaluate(recommender, fold, part)
                 epoch.value = measured.summary[self._selector]
-                record |= {f"valid/{name}": value for name, value in measured.summary.items()}
+                record |= {f"{part}/{name}": value for name, value in measured.summary.items()}
                 record["validation_seconds"] = time.perf_counter() - begun
-            self._record(record)
+            for sentence in epoch.remarks:
+                self._remark(sentence)
+            self._record(record | epoch.figures)
         return recommender
 
     def _recommender(self, replay: Trace | None) -> Learner | ClosedForm:
@@ -164,7 +174,8 @@ class Job:
             prefix = "refit" if record["phase"] == "refit" else "train"
             values = {f"{prefix}/loss": record["loss"], f"{prefix}/rows_per_second": record["rows"] / max(record["seconds"], 1e-9)}
             # under a name of its own: the last epoch's value must not stand where the selected epoch's is looked for
-            values |= {f"epoch/{name}": value for name, value in record.items() if name.startswith("valid/")}
+            values |= {f"epoch/{name}": value for name, value in record.items() if name.startswith(("valid/", "test/"))}
+            values |= {f"{prefix}/{name}": value for name, value in record.items() if "." in name}  # figures: loss.gamma_mean
             self.tracker.metrics({name: value for name, value in values.items() if value == value}, step=record["epoch"])
 
     def _evaluate(self, recommender: Recommender, fold: Fold, part: str) -> Evaluated:
@@ -183,6 +194,22 @@ class Job:
     @property
     def _selector(self) -> str:
         return metric(self.experiment.evaluation.select).name
+
+    def _remark(self, sentence: str) -> None:
+        """Say once a run, and keep, what must be known before its result is believed."""
+        if sentence not in self.about.setdefault("remarks", []):
+            self.about["remarks"].append(sentence)
+            self.progress.say(sentence)
+
+    def _maxima(self) -> dict[str, Any]:
+        """The best value of each metric over all validated epochs, each metric by itself, and its epoch. Some publications report these
+        (NBPO); they are optimistic, and nothing here is chosen by them."""
+        found: dict[str, Any] = {}
+        for record in self.state["history"]:
+            for name, value in record.items():
+                if name.startswith(("valid/", "test/")) and value > found.get(name, {"value": -math.inf})["value"]:
+                    found[name] = {"value": value, "epoch": record["epoch"]}
+        return found
 
     def _epochs(self, phase: str) -> int:
         return sum(record["phase"] == phase for record in self.state["history"])

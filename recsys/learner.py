@@ -18,6 +18,7 @@ from recsys.errors import RunError
 from recsys.fit import Fit
 from recsys.losses import Loss
 from recsys.models import Model
+from recsys.part import Part
 from recsys.randomness import reseed_global
 from recsys.recommender import Epoch, Trained
 from recsys.sampling import Sampler
@@ -158,7 +159,12 @@ class Learner(Trained):
             self._checkpoint()
         seconds = time.perf_counter() - started
         due = self.replay is None and (epoch % self.plan.validate_every == 0 or epoch == self.epochs())
-        return Epoch(epoch, done["loss"] / max(done["rows"], 1), seconds, int(done["rows"]), validate=due)
+        found = Epoch(epoch, done["loss"] / max(done["rows"], 1), seconds, int(done["rows"]), validate=due)
+        for path, part in step.named_modules():
+            if isinstance(part, Part):
+                found.figures |= {f"{path}.{name}": value for name, value in part.figures().items()}
+                found.remarks += part.remarks()
+        return found
 
     def _checkpoint(self) -> None:
         begun, wait = time.perf_counter(), self.plan.checkpoint_seconds

@@ -49,6 +49,15 @@ class Part(nn.Module):
     def end_step(self, view: View, draw: Draw) -> None:
         """A hook of samplers, also of those inside others: called after every step (queues take note of it)."""
 
+    def figures(self) -> dict[str, float]:
+        """Figures about the epoch that has just ended, by short name: logged with it as ``<path of the part>.<name>``. A hook of every
+        part of a step, called once an epoch, which may reset what it has counted."""
+        return {}
+
+    def remarks(self) -> list[str]:
+        """Sentences to be read before the result is believed, each said once a run. A hook like :meth:`figures`, called after it."""
+        return []
+
 
 def knobs(value: object) -> dict[str, Any]:
     """The constructor arguments of a configured object, read back from the attributes of the same names."""

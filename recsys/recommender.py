@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
@@ -25,7 +25,8 @@ class Epoch:
 
     ``epoch`` counts from 1. ``loss`` is the epoch's mean training loss (nan for a closed form). ``seconds`` is the time this
     epoch took and ``rows`` the number of rows it learnt from. ``validate`` says whether the fit plan wants a validation value
-    now; the caller answers by setting ``value`` (higher is better) before asking for the next epoch.
+    now; the caller answers by setting ``value`` (higher is better) before asking for the next epoch. ``figures`` and ``remarks``: what the
+    parts say of the epoch (:meth:`recsys.part.Part.figures`).
     """
 
     epoch: int
@@ -34,6 +35,8 @@ class Epoch:
     rows: int
     validate: bool = False
     value: float | None = None
+    figures: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
 @runtime_checkable
