@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 # The options of an experiment, in the order of a config file; known here so that a misspelt one is refused without importing torch.
-ROLES = ("data", "clean", "split", "model", "sampler", "loss", "batches", "fit", "evaluation", "seed", "split_seed")
+ROLES = ("data", "clean", "split", "noise", "model", "examples", "sampler", "loss", "batches", "fit", "evaluation", "seed", "split_seed")
 
 OVERRIDES = """\
 Any option of the config can be given here, by its dotted path:
@@ -151,6 +151,28 @@ COMMANDS: dict[str, Command] = {
                 _JSON,
             ],
             example="recsys compare first second third --metrics recall@20",
+        ),
+        Command(
+            "results add",
+            "record finished runs (one a seed) as what a config reaches, beside the config",
+            "pipelines.results:add",
+            [
+                argument("config", metavar="CONFIG", type=Path, help="the config that the runs were made with"),
+                argument("run", metavar="RUN", nargs="+", help="folders of runs, or their names below --runs"),
+                _RUNS,
+            ],
+            example=f"recsys results add {CONFIG_EXAMPLE} first",
+        ),
+        Command(
+            "results table",
+            "the recorded results of a folder of configs as a Markdown table",
+            "pipelines.results:table",
+            [
+                argument("folder", metavar="DIR", type=Path, help="a folder of configs; with --into, the folder above those"),
+                argument("--metrics", metavar="NAME", nargs="+", help="metrics to show (default: recall@20 and ndcg@20)"),
+                argument("--into", metavar="FILE", type=Path, help="write the tables into this document, between its marks"),
+            ],
+            example="recsys results table configs --into README.md",
         ),
         Command(
             "config",

@@ -46,6 +46,7 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
     data = experiment.prepare()
     if data.fingerprint != run.about["data"]["fingerprint"]:
         raise RunError(f"the data have changed since {run.id} was tested; its numbers cannot be made again, train it anew")
+    data = experiment.with_noise(data)
     fold = data.refit if experiment.fit.refit or experiment.fit.select_on == "test" else data.select
     train = fold.train
     return measure(run.recommender, fold.holdouts["test"], counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation)

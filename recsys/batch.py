@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
-
-from recsys.data.log import Log
-from recsys.part import Part
 
 
 @dataclass(frozen=True)
@@ -53,32 +49,3 @@ class Batch:
         """Every tensor by name, for a dump."""
         fields = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         return {**fields, **{f"inputs.{name}": value for name, value in self.inputs.items()}}
-
-
-class Examples(Part):
-    """What a model reads, made from a training log. An example is one row or several (a session); ``batch`` makes rows of examples.
-
-    After :meth:`load`: ``target``, ``owner`` and ``example`` describe all rows, int64 [rows]; ``len`` is the number of examples.
-    They are buffers, so that they move to the training device with the step, but no state of a checkpoint.
-    """
-
-    target: Tensor
-    owner: Tensor
-    example: Tensor
-
-    def load(self, log: Log) -> None:
-        raise NotImplementedError
-
-    def batch(self, ids: Tensor) -> Batch:
-        """ids [B]: each example a group of its own; ids [G, k]: G groups of k examples."""
-        raise NotImplementedError
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def lengths(self) -> Tensor:
-        """int64 [len]: the number of rows of each example."""
-        return torch.bincount(self.example, minlength=len(self))
-
-    def _buffer(self, name: str, value: Tensor) -> None:
-        self.register_buffer(name, value, persistent=False)

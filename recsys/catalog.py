@@ -67,6 +67,25 @@ class Catalog:
         found: Tensor = self._key[at] == query
         return found
 
+    @cached_property
+    def _injected(self) -> Tensor:
+        log, which = self._log, self._log.injected
+        pair = log.owners * log.num_items + log.items
+        return pair[:0].to(self.device) if which is None else pair[which].sort().values.to(self.device)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether noise was added to the training log (:mod:`recsys.noise`)."""
+        return self._log.injected is not None
+
+    def injected(self, owner: Tensor, item: Tensor) -> Tensor:
+        """Which pairs were added as noise. owner [R], item [R]; bool [R]."""
+        if not len(self._injected):
+            return torch.zeros_like(owner, dtype=torch.bool)
+        query = owner * self.num_items + item
+        found: Tensor = self._injected[torch.searchsorted(self._injected, query).clamp_(max=len(self._injected) - 1)] == query
+        return found
+
     def unseen_count(self, owner: Tensor) -> Tensor:
         """How many items each owner has not seen. owner [R]; int64 [R]."""
         return self.num_items - self.size[owner]

@@ -9,7 +9,7 @@ from recsys.errors import ConfigError
 from recsys.part import Part
 
 # Who can give a capability: the parts are asked in this order, and a need is met by those before it.
-ORDER = ("data", "clean", "split", "examples", "model", "batches", "sampler", "loss", "penalty")
+ORDER = ("data", "clean", "split", "noise", "examples", "model", "batches", "sampler", "loss", "penalty", "evaluation")
 GIVER = {
     "user": "data",
     "session": "data",
@@ -18,6 +18,7 @@ GIVER = {
     "predefined": "data",
     "weight": "data",
     "kind": "data",
+    "shown": "data",
     "positives": "examples",
     "labels": "examples",
     "pairs": "examples",
@@ -27,7 +28,9 @@ GIVER = {
     "groups": "batches",
     "log_prob": "batches",
     "vectors": "model",
+    "cosine": "model",
     "negatives": "sampler",
+    "alone": "sampler",
     "log_count": "sampler",
 }
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recsys import files
 from recsys.data.log import Holdout, OwnerKind
-from recsys.errors import ConfigError
+from recsys.errors import ConfigError, RecsysError
 from recsys.metrics.base import AnyMetric, ListMetric, Metric, Ranking, metric
 from recsys.part import spec
 from recsys.ranking import Ranked, blocks
@@ -43,6 +43,8 @@ class Evaluation:
     Args:
         metrics: names such as ``recall@20``, or import paths of metrics of one's own (``my_module.MyMetric@20``).
         select: the metric that selects epochs and trials on the validation part; measured whether or not it is among ``metrics``.
+        among: what is ranked for a query. "catalogue": every item; "shown": the items that the held-out log shows to it, chosen or not, as
+            far as training knows them, which the data must say (``Coat(keep_shown=True)``). Numbers of the two are not comparable.
         mask_seen: never recommend an item of the query's own history. None: yes for users, no for sessions, where
             repeated clicks are part of the task. The policy used is stored with the result.
         block: queries scored at a time. Time and memory depend on it, results do not.
@@ -56,17 +58,24 @@ class Evaluation:
         *,
         metrics: list[str] = DEFAULT_METRICS,
         select: str = "ndcg@20",
+        among: Literal["catalogue", "shown"] = "catalogue",
         mask_seen: bool | None = None,
         block: int = 256,
     ) -> None:
         if block < 1:
             raise ConfigError(f"evaluation.block is {block}; it must be at least 1 query")
+        if among not in ("catalogue", "shown"):
+            raise ConfigError(f"evaluation.among is {among!r}; allowed are 'catalogue' and 'shown'")
         self.metrics, self.select, self.mask_seen, self.block = list(metrics), select, mask_seen, block
+        self.among: Literal["catalogue", "shown"] = among
         names = [m.name for m in map(metric, self.metrics)]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ConfigError(f"evaluation.metrics names {', '.join(twice)} more than once; remove the repetition")
         if not metric(select).higher_is_better:
             raise ConfigError(f"evaluation.select is {select!r}, and higher is not better there; choose for instance 'ndcg@20'")
+
+    def needs(self) -> dict[str, str]:
+        return {"shown": "it ranks the items that were shown"} if self.among == "shown" else {}
 
     def measures(self) -> list[AnyMetric]:
         """The configured metrics, and ``select`` if it is not among them."""
@@ -109,7 +118,7 @@ def evaluate(
     evaluation: Evaluation | None = None,
     candidates: Tensor | None = None,
 ) -> Evaluated:
-    """Ranks the whole catalogue for every query of a holdout and measures the lists.
+    """Ranks the whole catalogue (or what was shown, see :class:`Evaluation`) for every query of a holdout and measures the lists.
 
     The population is the queries with at least one relevant item, the same for every metric; how many were left out is a fact of
     the result. Memory is bounded by a block of scores and the lists, never queries x items.
@@ -120,9 +129,12 @@ def evaluate(
         candidates: bool [N], the items that may be recommended; None: all that training knows.
 
     Raises:
-        RecsysError: the model's scores are nan or infinite, or of the wrong shape.
+        RecsysError: the model's scores are nan or infinite, or of the wrong shape; or what was shown is to be ranked and not known.
     """
     evaluation = evaluation or Evaluation()
+    if evaluation.among == "shown" and holdout.shown is None:
+        raise RecsysError("evaluation.among is 'shown', and these data do not say what was shown to whom; rank the catalogue")
+    among = holdout.shown if evaluation.among == "shown" else None
     measures = evaluation.measures()
     masks = evaluation.masks(owner_kind)
     deepest = max(m.k for m in measures)
@@ -130,7 +142,8 @@ def evaluate(
     counts, relevant = counts.cpu().long(), holdout.relevant()
     book = _Book(measures, relevant, len(counts))
     at = 0
-    ranked = blocks(recommender, holdout.histories, deepest + 1, mask_seen=masks, candidates=allowed, block=evaluation.block)
+    histories, block = holdout.histories, evaluation.block
+    ranked = blocks(recommender, histories, deepest + 1, mask_seen=masks, candidates=allowed, among=among, block=block)
     for part in _together(ranked, MEASURED):
         rows = slice(at, at + len(part.items))
         at = rows.stop
@@ -225,6 +238,7 @@ def _facts(holdout: Holdout, evaluation: Evaluation, measures: list[AnyMetric], 
         "unknown": "miss",
         "unknown_share": unknown / relevant if relevant else 0.0,
         "mask_seen": masks,
+        "among": evaluation.among,
         "candidates": candidates,
         "select": evaluation.selector,
         "ties": "score descending, then item code ascending",

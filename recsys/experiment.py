@@ -1,4 +1,4 @@
-"""An experiment: data x cleaning x split x model x batches x sampler x loss x seed, stated once."""
+"""An experiment: data x cleaning x split x noise x model x examples x batches x sampler x loss x seed, stated once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from recsys.cleaning import Step
 from recsys.data import Prepared, Recipe, Source, prepare
 from recsys.errors import ConfigError
 from recsys.evaluation import Evaluation
+from recsys.examples import Examples
 from recsys.fit import Fit
 from recsys.losses import BPR, Loss
 from recsys.models import Model
+from recsys.noise import Noise
 from recsys.part import fingerprint, spec
 from recsys.progress import Progress
 from recsys.recommender import ClosedForm
@@ -31,14 +33,17 @@ class Experiment:
         data: where the events come from.
         clean: which events are removed before and after the split, in this order. Default: none.
         split: which events train, validate and test.
-        model: a model trained by steps, or a closed form (which takes no sampler, loss or batches).
+        noise: errors put into the training events after the split, to see what a method makes of them. Default: none.
+        model: a model trained by steps, or a closed form (which takes no examples, sampler, loss or batches).
+        examples: the rows to learn from. Default: those that the model reads (observed pairs, sequences).
         sampler: the negatives. Default: one uniform unseen negative.
         loss: default: BPR.
         batches: default: shuffled, 2048 examples a batch.
         fit: the training plan.
         evaluation: how every number is obtained.
         seed: of every random choice in training: initial weights, batches, draws, dropout.
-        split_seed: of the splitter's random choices, apart from ``seed``, so that several seeds can be compared on one split.
+        split_seed: of the random choices of the splitter and of the noise, apart from ``seed``, so that several seeds can be compared on one
+            split.
 
     Raises:
         ConfigError: parts of the wrong kind, or parts given to a closed form.
@@ -50,7 +55,9 @@ class Experiment:
         data: Source,
         clean: Sequence[Step] = (),
         split: Splitter,
+        noise: Noise | None = None,
         model: Model | ClosedForm,
+        examples: Examples | None = None,
         sampler: Sampler | None = None,
         loss: Loss | None = None,
         batches: Batches | None = None,
@@ -62,13 +69,15 @@ class Experiment:
         trained = isinstance(model, Model)
         if trained:
             sampler, loss, batches = sampler or Unseen(), loss or BPR(), batches or Shuffled()
-        self.data, self.clean, self.split = data, clean, split
-        self.model, self.sampler, self.loss, self.batches = model, sampler, loss, batches
+        self.data, self.clean, self.split, self.noise = data, clean, split, noise
+        self.model, self.examples, self.sampler, self.loss, self.batches = model, examples, sampler, loss, batches
         self.fit, self.evaluation, self.seed, self.split_seed = fit or Fit(), evaluation or Evaluation(), seed, split_seed
         kinds: dict[str, tuple[type, ...]] = {
             "data": (Source,),
             "split": (Splitter,),
+            **({} if noise is None else {"noise": (Noise,)}),
             "model": (Model, ClosedForm),
+            **({} if trained and examples is None else {"examples": (Examples,)}),
             "sampler": (Sampler,),
             "loss": (Loss,),
             "batches": (Batches,),
@@ -79,7 +88,7 @@ class Experiment:
         }
         for name, allowed in kinds.items():
             value = getattr(self, name)
-            if name in ("sampler", "loss", "batches") and not trained:
+            if name in ("examples", "sampler", "loss", "batches") and not trained:
                 if value is not None:
                     raise ConfigError(
                         f"{name}: {type(model).__name__} is solved in closed form and takes no {name}; "
@@ -100,12 +109,23 @@ class Experiment:
         """
         recipe = self.recipe()
         recipe.check()
-        parts: dict[str, object] = {"data": self.data, "clean": recipe.steps, "split": self.split, "model": self.model}
+        parts: dict[str, object] = {"data": self.data, "clean": recipe.steps, "split": self.split}
+        parts |= {"noise": self.noise, "model": self.model}
         if isinstance(self.model, Model):
-            parts |= {"examples": self.model.examples(), "batches": self.batches, "sampler": self.sampler, "loss": self.loss}
+            self._check_examples(self.model)
+            parts["examples"] = self.model.examples() if self.examples is None else self.examples  # no `or`: examples have a length
+            parts |= {"batches": self.batches, "sampler": self.sampler, "loss": self.loss}
             parts["penalty"] = self.fit.penalty
+        parts["evaluation"] = self.evaluation
         compatibility.check(parts)
         self.fit.torch_device()
+
+    def _check_examples(self, model: Model) -> None:
+        """Other examples than the model's own must give it the same inputs; that all rows are positives is the loss's concern."""
+        own = model.examples()
+        if self.examples is not None and (lacks := own.gives(set()) - self.examples.gives(set()) - {"positives"}):
+            kinds = f"{type(model).__name__} reads {type(own).__name__}, and {type(self.examples).__name__}"
+            raise ConfigError(f"examples: {kinds} does not give {', '.join(map(repr, sorted(lacks)))}; leave it out, or take another model")
 
     def recipe(self) -> Recipe:
         """What the prepared data depend on."""
@@ -120,8 +140,12 @@ class Experiment:
         return fingerprint(self.spec())
 
     def prepare(self, *, cache: Path | None = None, verify: bool = False) -> Prepared:
-        """The data that a run trains and tests on (see :func:`recsys.data.prepare`)."""
+        """The data that a run trains and tests on (see :func:`recsys.data.prepare`), before noise."""
         return prepare(self.data, self.split, clean=self.clean, seed=self.split_seed, cache=cache, verify=verify)
+
+    def with_noise(self, data: Prepared) -> Prepared:
+        """What a run makes of the prepared data: the same, with the experiment's noise in the training events."""
+        return data if self.noise is None else self.noise.inject(data, seed=self.split_seed)
 
     def run(
         self,

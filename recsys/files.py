@@ -32,6 +32,11 @@ def write_json(path: Path, value: Any) -> None:
     replace(path, lambda stream: stream.write((json.dumps(finite(value), indent=1, allow_nan=False) + "\n").encode()))
 
 
+def write_text(path: Path, text: str) -> None:
+    """Text in UTF-8."""
+    replace(path, lambda stream: stream.write(text.encode()))
+
+
 def finite(value: Any) -> Any:
     """The same data with None for numbers that are not finite."""
     if isinstance(value, dict):

@@ -70,7 +70,7 @@ class Fit:
             raise ValueError(f"checkpoint_seconds is {checkpoint_seconds}; it is at least 0 (0: after every step)")
         self.epochs, self.schedule, self.clip, self.penalty = epochs, schedule, clip, penalty
         self.optimizer = optimizer if optimizer is not None else Adam()
-        if penalty is not None and penalty.dense and self.optimizer.sparse:
+        if penalty is not None and penalty.dense and self.optimizer.lazy:
             moves = f"{type(penalty).__name__} moves every row, {type(self.optimizer).__name__} the touched ones only"
             raise ValueError(f"penalty: {moves}; use Adam with it, or the penalty TouchedRows")
         self.denominator: Denominator = denominator

@@ -81,6 +81,7 @@ class Job:
         if audited.status == "red":
             red = ", ".join(check.name for check in audited.checks if check.status == "red")
             self.progress.say(f"the leak audit is red ({red}): the numbers do not mean what the split promises; see recsys data audit")
+        data = experiment.with_noise(data)  # after the audit, which is of the split
         known = {"fingerprint": data.fingerprint, "split_fingerprint": split}
         self.about["data"] = {**known, "report": data.report, "audit": audited.to_json()}
         self.folder.write_about(self.about)
@@ -160,11 +161,12 @@ class Job:
     def _recommender(self, replay: Trace | None) -> Learner | ClosedForm:
         """Fresh parts: those of the experiment stay as they were configured."""
         e = self.experiment
-        model, batches, sampler, loss, fit = copy.deepcopy((e.model, e.batches, e.sampler, e.loss, e.fit))
+        model, examples, batches, sampler, loss, fit = copy.deepcopy((e.model, e.examples, e.batches, e.sampler, e.loss, e.fit))
         if isinstance(model, ClosedForm):
             return model
         assert batches is not None and sampler is not None and loss is not None, "an experiment fills them in for a model"
-        return Learner(model=model, batches=batches, sampler=sampler, loss=loss, fit=fit, seed=e.seed, replay=replay)
+        parts: dict[str, Any] = {"model": model, "examples": examples, "batches": batches, "sampler": sampler, "loss": loss}
+        return Learner(**parts, fit=fit, seed=e.seed, replay=replay)
 
     def _record(self, record: dict[str, Any]) -> None:
         self.state["history"].append(record)

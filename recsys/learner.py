@@ -15,9 +15,11 @@ from recsys.batching import Batches
 from recsys.catalog import Catalog
 from recsys.data.log import Log
 from recsys.errors import RunError
+from recsys.examples import Examples
 from recsys.fit import Fit
 from recsys.losses import Loss
 from recsys.models import Model
+from recsys.optimizers.row_adam import summed
 from recsys.part import Part
 from recsys.randomness import reseed_global
 from recsys.recommender import Epoch, Trained
@@ -48,6 +50,7 @@ class Learner(Trained):
     refitted on train + validation.
 
     Args:
+        examples: the rows to learn from, not loaded yet; those that the model reads if not given.
         on_step: called after every step with (epoch, step, steps, mean loss of the epoch so far, rows so far).
         on_checkpoint: called every ``fit.checkpoint_seconds`` after a step; :meth:`state` is then everything that training needs to go on.
     """
@@ -60,6 +63,7 @@ class Learner(Trained):
         sampler: Sampler,
         loss: Loss,
         fit: Fit,
+        examples: Examples | None = None,
         seed: int = 0,
         replay: Trace | None = None,
         on_step: Callable[[int, int, int, float, int], None] | None = None,
@@ -70,6 +74,7 @@ class Learner(Trained):
         self.on_step, self.on_checkpoint = on_step, on_checkpoint
         self.device = fit.torch_device()
         self.step = Step(model, batches, sampler, loss, fit.penalty, fit.denominator, seed)
+        self.examples = model.examples() if examples is None else examples
         self.optimizer: torch.optim.Optimizer
         self.trace: Trace = []
         self.best: State = {"epoch": 0, "value": -math.inf}
@@ -85,13 +90,13 @@ class Learner(Trained):
             raise RunError(
                 f"the training log has {len(train)} events of {train.num_items} items; learning to rank needs at least 1 event and 2 items"
             )
-        examples = self.step.model.examples()
+        examples = self.examples
         examples.load(train)
         if not len(examples):
             raise RunError(f"{type(examples).__name__} makes no example of this training log; a sequence needs at least 2 events")
         reseed_global(self.seed, "init")
         self.step.setup(Catalog(train, self.device), examples).to(self.device)
-        sparse = self.plan.optimizer.sparse
+        sparse = self.plan.optimizer.wants_rows(self.device)
         for module in self.step.modules():
             if isinstance(module, nn.Embedding):
                 module.sparse = sparse
@@ -149,9 +154,9 @@ class Learner(Trained):
         while done["step"] < steps:
             at = int(done["step"])
             batch = step.examples.batch(step.batches.plan[at].to(self.device))
-            value = self._one_step(batch, epoch, at)
-            done["loss"] += value * (1 if self.plan.denominator == "sum" else len(batch))
-            done["rows"] += len(batch)
+            value, rows = self._one_step(batch, epoch, at)
+            done["loss"] += value * (1 if self.plan.denominator == "sum" else rows)
+            done["rows"] += rows
             done["step"] += 1
             if self.on_step is not None:
                 self.on_step(epoch, at + 1, steps, done["loss"] / max(done["rows"], 1), int(done["rows"]))
@@ -159,7 +164,7 @@ class Learner(Trained):
             self._checkpoint()
         seconds = time.perf_counter() - started
         due = self.replay is None and (epoch % self.plan.validate_every == 0 or epoch == self.epochs())
-        found = Epoch(epoch, done["loss"] / max(done["rows"], 1), seconds, int(done["rows"]), validate=due)
+        found = Epoch(epoch, done["loss"] / max(done["rows"], 1), seconds, int(done["rows"]), validate=due, figures=step.figures())
         for path, part in step.named_modules():
             if isinstance(part, Part):
                 found.figures |= {f"{path}.{name}": value for name, value in part.figures().items()}
@@ -173,10 +178,11 @@ class Learner(Trained):
             self._saved = time.perf_counter()
             self._saving = self._saved - begun
 
-    def _one_step(self, batch: Batch, epoch: int, at: int) -> float:
+    def _one_step(self, batch: Batch, epoch: int, at: int) -> tuple[float, int]:
+        """The loss, and the number of rows learnt from: a sampler may keep some only."""
         reseed_global(self.seed, "step", epoch, at, device=self.device)  # dropout takes no generator
         value = self.step(batch, epoch, at)
-        number = float(value.detach())
+        number, rows = float(value.detach()), len(batch) if self.step.scored is None else len(self.step.scored.batch)
         if not math.isfinite(number):
             raise NonFiniteLoss(f"the loss is {number} at epoch {epoch}, step {at + 1}; a smaller learning rate often helps", self._dump())
         self.optimizer.zero_grad(set_to_none=True)
@@ -185,14 +191,14 @@ class Learner(Trained):
             self._clip(self.plan.clip)
         self.optimizer.step()
         self.step.end_step()
-        return number
+        return number, rows
 
     def _clip(self, largest: float) -> None:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         for p in parameters:
             if p.grad is not None and p.grad.is_sparse:
-                p.grad = p.grad.coalesce()  # repeated rows must be one before a norm is taken
-        grads = [p.grad.values() if p.grad.is_sparse else p.grad for p in parameters if p.grad is not None]
+                p.grad = summed(p.grad)  # repeated rows must be one before a norm is taken
+        grads = [p.grad._values() if p.grad.is_sparse else p.grad for p in parameters if p.grad is not None]
         norm = torch.stack([g.norm() for g in grads]).norm()
         for g in grads:
             g.mul_((largest / (norm + 1e-6)).clamp(max=1))

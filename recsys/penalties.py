@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from recsys.part import Part
+from recsys.propagation import PropagatedScorer
 from recsys.scorer import DotScorer
 from recsys.step import Scored
 
@@ -39,7 +40,8 @@ class FullTable(Penalty):
 class TouchedRows(Penalty):
     """weight / 2 times the squared norms of what the batch touched: queries, targets and candidates, summed, over the number of rows.
 
-    As in LightGCN and PLD (He et al. 2020, equation 15, on the batch): a row's vectors count as often as they were drawn.
+    As in LightGCN and PLD (He et al. 2020, equation 15, on the batch): a row's vectors count as often as they were drawn. Of propagated
+    vectors, those before propagation count.
     """
 
     def needs(self) -> dict[str, str]:
@@ -47,7 +49,7 @@ class TouchedRows(Penalty):
 
     def forward(self, model: nn.Module, scored: Scored) -> Tensor:
         rows = max(len(scored.positive), 1)
-        score = scored.score
+        score = scored.score.ego if isinstance(scored.score, PropagatedScorer) else scored.score
         assert isinstance(score, DotScorer), "the model promised vectors"
         total = score.query.square().sum() + score.items(scored.batch.target).square().sum()
         for pool in scored.draw.pools:

@@ -83,24 +83,34 @@ def blocks(
     *,
     mask_seen: bool,
     candidates: Tensor | None = None,
+    among: tuple[Tensor, Tensor] | None = None,
     block: int = 256,
 ) -> Iterator[Ranked]:
-    """The same, a block of queries at a time, in order. The model is in evaluation mode meanwhile, and no gradient is kept."""
+    """The same, a block of queries at a time, in order. The model is in evaluation mode meanwhile, and no gradient is kept.
+
+    ``among``: items and offsets [Q + 1]; of query q only ``items[offsets[q]:offsets[q + 1]]`` (ascending) are ranked. None: all.
+    """
     if k < 1 or block < 1:
         raise ValueError(f"k and block must be at least 1, got {k} and {block}")
     training = isinstance(recommender, nn.Module) and recommender.training
     if isinstance(recommender, nn.Module):
         recommender.eval()
     screen = _Screen(recommender, mask_seen, candidates)
+    first = 0
     try:
         for asked in histories.blocks(max(block, TOGETHER)):
             query = screen.vectors(asked)
             at = 0
             while at < len(asked):
                 rows = slice(at, at + (min(block, screen.rows()) if query is None else block))
-                found = screen.answer(asked.take(rows), None if query is None else query[rows], k)
+                some, vectors = asked.take(rows), None if query is None else query[rows]
+                if among is None:
+                    found = screen.answer(some, vectors, k)
+                else:
+                    found = screen.answer_among(some, vectors, k, *_part_of(among, first + at, len(some)))
                 at = rows.stop
                 yield _padded(found, k)
+            first += len(asked)
     finally:
         if isinstance(recommender, nn.Module):
             recommender.train(training)
@@ -145,6 +155,24 @@ class _Screen:
             scores = self._given(histories)
             return _first(scores, min(k, self.num_items), self)
         return self._screened(query, histories, min(k, self.num_items))
+
+    @torch.no_grad()
+    def answer_among(self, histories: Histories, query: Tensor | None, k: int, items: Tensor, offsets: Tensor) -> Ranked:
+        """The same of the given items only: all their scores of record, in order."""
+        row = torch.arange(len(histories)).repeat_interleave(offsets.diff())
+        if query is None:
+            scores = self._given(histories)
+            row, items = row.to(scores.device), items.to(scores.device)
+            record = scores[row, items].double()
+        else:
+            pair = row * self.num_items + items
+            seen, of = histories.flat() if self.mask_seen else (torch.empty(0, dtype=torch.long),) * 2
+            kept = ~(torch.isin(pair, of * self.num_items + seen) | torch.isin(items, self.excluded))
+            row, items = row[kept].to(query.device), items[kept].to(query.device)
+            record = self._record(query, row, items)
+        self.check(not bool((record.isnan() | (record == torch.inf)).any()))
+        kept = record > -torch.inf
+        return _by_row(row[kept], items[kept], record[kept], rows=len(histories), k=min(k, self.num_items))
 
     def rows(self) -> int:
         """How many queries may be scored whole at a time; few in the first block if the size of the catalogue is not known yet."""
@@ -257,6 +285,12 @@ class _Screen:
     def check(self, finite: bool) -> None:
         if not finite:
             raise RecsysError(f"{self.model} gave scores that are nan or infinite: it has diverged, lower the learning rate or clip")
+
+
+def _part_of(among: tuple[Tensor, Tensor], first: int, size: int) -> tuple[Tensor, Tensor]:
+    """The lists of some queries: items int64, and offsets from 0."""
+    items, offsets = among[0], among[1][first : first + size + 1]
+    return items[int(offsets[0]) : int(offsets[-1])].long(), offsets - offsets[0]
 
 
 def _first(scores: Tensor, k: int, screen: _Screen) -> Ranked:

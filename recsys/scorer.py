@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recsys.gather_dot import gather_dot
 from recsys.pool import Pool
 
 
@@ -35,6 +36,7 @@ class Scorer(Protocol):
 class DotScorer:
     """score = query . item (+ the item's bias). ``query`` [R, D], ``table`` [N, D], ``bias`` [N, 1] or None, ``target`` int64 [R].
 
+    ``cosine``: items count by their direction alone; the model gives queries of length 1, and the score is the cosine.
     ``sparse``: gradients of the tables come as rows (an optimiser that moves touched rows only asks for it).
     Lookups use ``F.embedding``, whose backward is deterministic; ``table[ids]`` is not on several threads.
     """
@@ -44,10 +46,15 @@ class DotScorer:
     target: Tensor
     bias: Tensor | None = None
     sparse: bool = False
+    cosine: bool = False
     _fetched: dict[tuple[int, bool], tuple[Tensor, Tensor]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def items(self, ids: Tensor) -> Tensor:
-        """Vectors of items: ids [...] -> [..., D]. The same tensor of ids is looked up once (a loss and a penalty both ask)."""
+        """Vectors of items as they are scored, of length 1 for cosines: ids [...] -> [..., D]."""
+        return F.normalize(self.rows(ids), dim=-1) if self.cosine else self.rows(ids)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Rows of the table: ids [...] -> [..., D]. The same tensor of ids is looked up once (a loss and a penalty both ask)."""
         key = (id(ids), torch.is_grad_enabled())
         if key not in self._fetched:
             self._fetched[key] = ids, F.embedding(ids, self.table, sparse=self.sparse)  # ids are kept, so that their id() stays theirs
@@ -58,17 +65,16 @@ class DotScorer:
 
     def __call__(self, pool: Pool | None) -> Tensor:
         if pool is None:
-            scores = self.query @ self.table.T
+            scores = self.query @ self._whole().T
             return scores if self.bias is None else scores + self.bias[:, 0]
-        vectors = self.items(pool.items)
-        if vectors.ndim == 2:
-            scores = self.query @ vectors.T  # one product for all rows
+        if pool.items.ndim == 1:
+            scores = self.query @ self.items(pool.items).T  # one product for all rows
         elif pool.group is not None:
-            scores = self._per_group(vectors, pool.group)
+            scores = self._per_group(self.items(pool.items), pool.group)
         elif pool.width == 1:
-            scores = (self.query * vectors[:, 0]).sum(1, keepdim=True)
+            scores = (self.query * self.items(pool.items)[:, 0]).sum(1, keepdim=True)
         else:
-            scores = (vectors @ self.query[:, :, None])[..., 0]  # [R, K, D]: K is small by then
+            scores = gather_dot(self.query, self.table, pool.items, cosine=self.cosine, sparse=self.sparse)
         return self._with_bias(scores, pool.ids() if self.bias is not None else pool.items)
 
     def _with_bias(self, scores: Tensor, ids: Tensor) -> Tensor:
@@ -93,9 +99,12 @@ class DotScorer:
     def vectors(self) -> tuple[Tensor, Tensor]:
         """(query [R, D'], items [N, D']) whose dot products are the scores; a bias becomes one more column."""
         if self.bias is None:
-            return self.query, self.table
+            return self.query, self._whole()
         ones = self.query.new_ones(len(self.query), 1)
-        return torch.cat([self.query, ones], 1), torch.cat([self.table, self.bias], 1)
+        return torch.cat([self.query, ones], 1), torch.cat([self._whole(), self.bias], 1)
+
+    def _whole(self) -> Tensor:
+        return F.normalize(self.table, dim=1) if self.cosine else self.table
 
     def take(self, rows: Tensor) -> DotScorer:
         return replace(self, query=self.query.index_select(0, rows), target=self.target[rows])

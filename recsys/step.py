@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from recsys.batch import Batch, Examples
+from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.errors import ConfigError
 from recsys.part import Part
@@ -18,6 +18,7 @@ from recsys.scorer import Scorer
 
 if TYPE_CHECKING:
     from recsys.batching import Batches
+    from recsys.examples import Examples
     from recsys.losses import Loss
     from recsys.models import Model
     from recsys.penalties import Penalty
@@ -129,6 +130,7 @@ class Step(nn.Module):
         self.view: View | None = None
         self.draw: Draw | None = None
         self.scored: Scored | None = None
+        self.noise: Tensor | None
 
     def setup(self, catalog: Catalog, examples: Examples) -> Step:
         """Make parameters and buffers, on the CPU from the global generator; ``examples`` are loaded already."""
@@ -137,6 +139,8 @@ class Step(nn.Module):
         self.counts = any("log_count" in part.needs() for part in parts)
         for part in parts:
             part.setup(catalog)
+        # rows of this epoch that were offered, and those learnt from: how many, and how many of them are noise
+        self.register_buffer("noise", torch.zeros(2, 2, dtype=torch.long) if catalog.noisy else None)
         return self
 
     def begin_epoch(self, epoch: int, *, resumed: bool = False) -> None:
@@ -171,7 +175,23 @@ class Step(nn.Module):
         for part in self.sampler.modules():
             if isinstance(part, Part) and self.view is not None and self.draw is not None:
                 part.end_step(self.view, self.draw)
+        if self.noise is not None and self.view is not None and self.scored is not None:
+            self.noise += torch.stack([self._noise_in(self.view.batch), self._noise_in(self.scored.batch)])
         self.view = self.draw = self.scored = None
+
+    def _noise_in(self, batch: Batch) -> Tensor:
+        """int64 [2]: the observed rows of a batch, and those among them that were added as noise."""
+        observed = torch.ones_like(batch.target, dtype=torch.bool) if batch.label is None else batch.label > 0
+        return torch.stack([observed.sum(), (observed & self.catalog.injected(batch.owner, batch.target)).sum()])
+
+    def figures(self) -> dict[str, float]:
+        """Where noise was added to the training log: its share among the rows that the batches offered in the epoch that has just ended, and
+        among those that were learnt from (a sampler may keep some only)."""
+        if self.noise is None:
+            return {}
+        (offered, noisy), (learnt, kept) = self.noise.tolist()
+        self.noise.zero_()
+        return {"rows.noisy_share_offered": noisy / max(offered, 1), "rows.noisy_share": kept / max(learnt, 1)}
 
 
 def reduce(loss: Tensor, row_weight: Tensor | None, draw_weight: Tensor | None, denominator: Denominator) -> Tensor:

@@ -72,7 +72,7 @@ def test_every_combination_is_refused_with_a_reason_or_trains_a_step():
     for owner, model, sampler, loss, batches in itertools.product(("user", "session"), MODELS, SAMPLERS, LOSSES, BATCHES):
         n = next(turn)
         penalty, optimizer, clip = PENALTIES[n % 3], OPTIMIZERS[n % 5], (None, 0.1)[n % 2]
-        if penalty is not None and penalty.dense and optimizer.sparse:
+        if penalty is not None and penalty.dense and optimizer.lazy:
             optimizer = Adam()  # Fit refuses the pair
         fit = Fit(epochs=1, penalty=penalty, optimizer=optimizer, clip=clip, device="cpu", denominator=("rows", "weights", "sum")[n % 3])
         chosen = {"model": model, "sampler": sampler, "loss": loss, "batches": batches}

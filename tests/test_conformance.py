@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recsys.batching import Bucketed, ByUser, InOrder, Shuffled
+from recsys.batching import Balanced, Bucketed, ByUser, InOrder, Shuffled
 from recsys.cleaning import (
     ConsecutiveRepeats,
     Duplicates,
@@ -20,10 +20,31 @@ from recsys.cleaning import (
     Threshold,
     TimeWindow,
 )
-from recsys.losses import BCE, BPR, Softmax
-from recsys.metrics import MAP, MRR, NDCG, AveragePopularity, Coverage, HitRate, Precision, Recall, RecallCapped
-from recsys.models import MF, Popular
-from recsys.sampling import All, InBatch, Mix, Popularity, TopK, Uniform, Unseen
+from recsys.losses import BCE, BPO, BPR, CCL, NBPO, WMF, NBPOo, NBPOs, RelMF, Softmax
+from recsys.metrics import F1, MAP, MRR, NDCG, AveragePopularity, Coverage, HitRate, Precision, Recall, RecallCapped
+from recsys.models import MF, ExpoMF, Item2Vec, LightGCN, NeuMF, Popular, SimpleX
+from recsys.propensity import Independent
+from recsys.sampling import (
+    All,
+    Ambiguous,
+    DiverseHard,
+    InBatch,
+    InversePropensity,
+    LocallyTypical,
+    Misranked,
+    Mix,
+    Nothing,
+    Popularity,
+    ReweightedLoss,
+    SelfWeighted,
+    Soft,
+    StochasticTopK,
+    TopK,
+    TopNSigma,
+    TruncatedLoss,
+    Uniform,
+    Unseen,
+)
 from recsys.splitting import GlobalTime, KFoldUsers, LastN, NewUsers, Predefined, SessionTime, UserFraction
 from recsys.testing import check_batches, check_loss, check_metric, check_model, check_sampler, check_splitter, check_step
 from recsys.testing.worlds import LastItem
@@ -42,17 +63,46 @@ CASES: dict[type, list[Any]] = {
         Mix({"groups": Uniform(6, per="group"), "hard": TopK(Uniform(9), k=2)}),
     ],
     TopK: [TopK(Uniform(9), k=3), TopK(Mix({"a": Uniform(20, per="batch"), "b": InBatch()}), k=4), TopK(Uniform(2), k=5)],
+    Ambiguous: [Ambiguous(Uniform(9), k=3), Ambiguous(Uniform(20, per="batch", exclude="seen"), k=4, b=-1.0, replacement=True)],
+    DiverseHard: [DiverseHard(Uniform(20), clusters=4), DiverseHard(Uniform(9, per="batch", exclude="seen"), clusters=70, every=2)],
+    LocallyTypical: [LocallyTypical(Uniform(9), k=3), LocallyTypical(All(exclude="seen"), mass=0.3)],
+    Misranked: [Misranked(Uniform(9)), Misranked(InBatch(), k=4, margin=0.0)],
+    ReweightedLoss: [ReweightedLoss(Unseen(3)), ReweightedLoss(TopK(Uniform(9), k=2), beta=1.0)],
+    SelfWeighted: [SelfWeighted(Uniform(9)), SelfWeighted(Mix({"a": Uniform(6, per="batch"), "b": InBatch()}), alpha=3.0)],
+    Soft: [Soft(Uniform(9), k=3), Soft(InBatch(), temperature=0.1)],
+    StochasticTopK: [StochasticTopK(Uniform(9), k=3, mode=mode) for mode in ("softmax", "power", "softrank")],
+    TopNSigma: [TopNSigma(Uniform(9)), TopNSigma(Mix({"a": Uniform(6, per="group"), "b": InBatch()}), n=0.0)],
+    TruncatedLoss: [TruncatedLoss(Uniform(5), rate=0.5, steps=4000), TruncatedLoss(Soft(Uniform(9), k=2), rate=0.5, steps=2)],
+    Nothing: [Nothing()],
+    InversePropensity: [InversePropensity(Unseen(3)), InversePropensity(TopK(Uniform(9), k=2), propensity=Independent(), clip=0.5)],
     # losses
     BPR: [BPR()],
+    CCL: [CCL(), CCL(margin=0.0, weight=1.0)],
+    BPO: [BPO()],
+    NBPO: [NBPO(), NBPO(dim=3, init=1.0)],
+    NBPOo: [NBPOo(dim=4)],
+    NBPOs: [NBPOs(dim=4)],
     BCE: [BCE()],
     Softmax: [Softmax(), Softmax(temperature=0.3), Softmax(logq=True)],
+    RelMF: [RelMF(), RelMF(clip=0.0, delta="log"), RelMF(propensity=Independent(power=1.0), clip=0.3)],
+    WMF: [WMF(), WMF(unclicked=0.3, delta="log")],
     # batch policies
+    Balanced: [Balanced(size=32, steps=20), Balanced(size=16, positives=None), Balanced(size=30, positives=0.2, steps=7)],
     Shuffled: [Shuffled(size=32)],
     InOrder: [InOrder(size=50)],
     Bucketed: [Bucketed(size=4)],
     ByUser: [ByUser(size=8, positives=5), ByUser(size=64)],
     # models
-    MF: [MF(dim=16), MF(dim=16, bias=True)],
+    LightGCN: [LightGCN(dim=16, layers=2), LightGCN(dim=16, layers=0)],
+    NeuMF: [NeuMF(dim=8, mlp_dim=8, layers=(16, 8)), NeuMF(dim=16, mlp_dim=4, layers=[8])],
+    MF: [MF(dim=16), MF(dim=16, bias=True), MF(dim=16, similarity="cosine", dropout=0.1), MF(dim=16, init_std=0.25, init_law="uniform")],
+    SimpleX: [
+        SimpleX(dim=16),
+        SimpleX(dim=16, aggregator="cross_attention", shared=False, padded_to=30),
+        SimpleX(dim=16, aggregator="self_attention", gamma=0.8, longest=15),
+    ],
+    Item2Vec: [Item2Vec(dim=16)],
+    ExpoMF: [ExpoMF(dim=4, penalty=0.1, init_std=0.1)],
     Popular: [Popular()],
     # splitters
     LastN: [LastN(), LastN(n=2, validation=1)],
@@ -74,7 +124,7 @@ CASES: dict[type, list[Any]] = {
     Threshold: [Threshold(4.0), Threshold(4.0, forget=False)],
     TimeWindow: [TimeWindow(start="2026-01-01T00:30", end="2026-01-01T01:30")],
     # metrics
-    **{cls: [cls(20)] for cls in (AveragePopularity, Coverage, HitRate, MAP, MRR, NDCG, Precision, Recall, RecallCapped)},
+    **{cls: [cls(20)] for cls in (F1, AveragePopularity, Coverage, HitRate, MAP, MRR, NDCG, Precision, Recall, RecallCapped)},
 }
 
 SUITES: dict[str, Callable[..., None]] = {
@@ -95,6 +145,7 @@ OPTIONS: dict[type, dict[str, Any]] = {
     KFoldUsers: {"guarantees": {"random", "new_users"}},
     InOrder: {"random": False},
     ByUser: {"covers": False},
+    Balanced: {"covers": False},
     Popular: {"personal": False},
 }
 

@@ -1,9 +1,10 @@
 """Which examples make a batch, and in which order."""
 
+from recsys.batching.balanced import Balanced
 from recsys.batching.batches import Batches
 from recsys.batching.bucketed import Bucketed
 from recsys.batching.by_user import ByUser
 from recsys.batching.in_order import InOrder
 from recsys.batching.shuffled import Shuffled
 
-__all__ = ["Batches", "Bucketed", "ByUser", "InOrder", "Shuffled"]
+__all__ = ["Balanced", "Batches", "Bucketed", "ByUser", "InOrder", "Shuffled"]

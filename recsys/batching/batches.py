@@ -7,8 +7,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from recsys.errors import ConfigError
 from recsys.part import Part
 from recsys.step import EpochView
+
+MOST = 1 << 30
+"""Examples that a policy may put in an order: 8 GiB of ids, and as much again to shuffle them."""
 
 
 class Batches(Part):
@@ -34,15 +38,23 @@ class Batches(Part):
 
     def begin_epoch(self, view: EpochView) -> None:
         """Plan the epoch: ``plan`` holds one tensor of example ids a batch."""
+        if len(view.examples) > MOST:
+            raise ConfigError(
+                f"batches: {type(self).__name__} puts all {len(view.examples):,} examples in an order, at most {MOST:,}; "
+                "a policy that draws from them has no such bound (Balanced for LabelledPairs)"
+            )
+        self.start(view, self.epoch(view, torch.arange(len(view.examples))))
+
+    def start(self, view: EpochView, plan: Iterator[Tensor]) -> None:
+        """Take a plan for the epoch."""
         self._view = view
         self._log_prob = None
-        self.plan = list(self.epoch(view, torch.arange(len(view.examples))))
+        self.plan = list(plan)
 
     def target_share(self, view: EpochView) -> Tensor:
         """float64 [N]: the probability of each item to be the target of a row of this plan (sums to 1)."""
-        ids = torch.cat([batch.flatten() for batch in self.plan]).to(view.examples.target.device)
-        times = torch.bincount(ids, minlength=len(view.examples))
-        share = torch.bincount(view.examples.target, times[view.examples.example].double(), minlength=view.catalog.num_items)
+        ids = torch.cat([batch.flatten() for batch in self.plan]).to(view.catalog.device)
+        share = view.examples.target_counts(ids, view.catalog.num_items)
         return share / share.sum()
 
     def log_prob(self, items: Tensor) -> Tensor:

@@ -16,14 +16,20 @@ class ByUser(Batches):
 
     This is how LightGCN and PLD sample: every user weighs the same, however many events it has. ``size`` is the number of users in
     a batch; the rows of one draw of a user are one group. A user's rows are drawn without replacement (Floyd's algorithm) where it
-    has enough of them, else with replacement. An epoch has as many rows as there are examples (at least one batch).
+    has enough of them, else with replacement.
+
+    ``draws``: users drawn in an epoch, rounded up to whole batches; None: so many that an epoch has as many rows as there are examples (at
+    least one batch). A fixed number keeps the length of an epoch where ``positives`` of a user are candidates, of which one is learnt from
+    (:class:`recsys.sampling.PersonalLoss`), and where noise is added to the training events.
     """
 
-    def __init__(self, *, size: int = 2048, positives: int = 1) -> None:
+    def __init__(self, *, size: int = 2048, positives: int = 1, draws: int | None = None) -> None:
         super().__init__(size=size)
         if positives < 1:
             raise ValueError(f"positives is {positives}; at least 1 row of each user must be drawn")
-        self.positives = positives
+        if draws is not None and draws < 1:
+            raise ValueError(f"draws is {draws}; at least 1 user is drawn in an epoch")
+        self.positives, self.draws = positives, draws
 
     def needs(self) -> dict[str, str]:
         return {"user": "it draws users", "positives": "it draws a user's own items", "pairs": "it draws rows, and an example must be one"}
@@ -37,7 +43,8 @@ class ByUser(Batches):
         size = torch.bincount(owner)
         size = size[size > 0]
         start = F.pad(size.cumsum(0), (1, 0))[:-1]
-        draws = max(1, round(len(among) / (self.size * self.positives))) * self.size
+        batches = max(1, round(len(among) / (self.size * self.positives))) if self.draws is None else -(-self.draws // self.size)
+        draws = batches * self.size
         user = below(torch.full((draws,), len(size)), view.generator)
         n, enough = size[user], size[user] >= self.positives
         picked = torch.empty(draws, 0, dtype=torch.long)

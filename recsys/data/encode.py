@@ -29,7 +29,8 @@ class Block:
     owner: Ints
     item: Codes  # of the log
     known: Codes  # of the training log; -1: not in it
-    label: Label
+    label: Label  # -1 for what was shown and not chosen
+    shown: Label | None  # the label of that too
     time: Ints | None
     code: Ints
     start: Ints  # [U] where the owner's events begin in the training log
@@ -45,10 +46,11 @@ class FoldWriter:
         known: bool [N], the items with a training event.
         out: where the arrays go.
         keep_repeats: see :func:`recsys.data.prepare.prepare`.
+        shown: events of weight 0 are items that were shown and not chosen (:attr:`recsys.data.Source.shown`).
     """
 
-    def __init__(self, name: str, log: Blocks, known: Mask, out: Writer, *, keep_repeats: bool) -> None:
-        self.name, self.out, self.keep_repeats = name, out, keep_repeats
+    def __init__(self, name: str, log: Blocks, known: Mask, out: Writer, *, keep_repeats: bool, shown: bool = False) -> None:
+        self.name, self.out, self.keep_repeats, self.shown = name, out, keep_repeats, shown
         self.owners, self.by_user = log.owners, log.owner_kind == "user"
         self.kind = log.owner_kind
         self.item_code = np.where(known, known.cumsum() - 1, -1).astype(np.int32)
@@ -56,7 +58,7 @@ class FoldWriter:
         self.counts: dict[str, Counts] = {}  # what became of the held-out events, by part
         self._at: Counts = {}
         out.frame(f"{name}.items", log.items.filter(pl.Series(known)).alias("id").to_frame())
-        for at in ("train", *ASKED[name]):
+        for at in ("train", *ASKED[name], *(f"{part}.shown" for part in ASKED[name] if shown)):
             self._append(f"{at}.offsets", np.zeros(1, dtype=np.int64))
 
     def _append(self, name: str, values: NDArray[Any]) -> None:
@@ -75,6 +77,9 @@ class FoldWriter:
 
     def _learn(self, frame: pl.DataFrame, label: Label) -> Block:
         offsets, owner = offsets_of(frame[self.kind])
+        shown = label if self.shown else None
+        if shown is not None:
+            label = chosen(frame, shown)
         learnt = among(label, LEARNT[self.name])
         size = count_of(learnt, offsets)
         known = size > 0
@@ -92,22 +97,13 @@ class FoldWriter:
                 self._append(f"train.{name}", values[learnt])
         self.out.rows(f"{self.name}.owners", self.owners.gather(owner[known]).alias("id").to_frame())
         self.events, self.users = self.events + int(size.sum()), self.users + int(known.sum())
-        return Block(offsets, owner, item, known_item, label, time, code, stop - size, stop)
+        return Block(offsets, owner, item, known_item, label, shown, time, code, stop - size, stop)
 
     def _of_users(self, b: Block, held: int, part: str) -> Counts:
         """One query per user with at least one relevant item; the history is what is known of the user by then."""
         earlier_parts = EARLIER[held]
-        row = np.flatnonzero(b.label == held)
-        counts = {"events": len(row), "duplicates": 0, "in_history": 0}
         earlier = among(b.label, earlier_parts)
-        who = np.searchsorted(b.offsets, row, side="right") - 1
-        fresh = first_of_pair(np.searchsorted(who, np.arange(len(b.owner) + 1)), b.item[row], len(self.item_code))
-        counts["duplicates"] = int((~fresh).sum())
-        if not self.keep_repeats:
-            again = in_history(b.offsets, b.item, earlier, len(self.item_code))[row]
-            counts["in_history"] = int((fresh & again).sum())
-            fresh &= ~again
-        row, who = row[fresh], who[fresh]
+        row, who, counts = self._fresh(b, b.label == held, earlier)
         users, first, query = np.unique(who, return_index=True, return_inverse=True)
         time = None if b.time is None else b.time[row][first]
         order = np.lexsort((b.item[row], who))
@@ -119,10 +115,37 @@ class FoldWriter:
             start, stop = self._history(part, b, users, earlier)
         counts |= {"relevant": int(known.sum()), "unknown_items": int((~known).sum()), "queries": len(users)}
         counts |= {"empty_histories": int((start == stop).sum()), "unknown_owners": int((b.code[users] < 0).sum())}
+        if b.shown is not None:
+            counts["shown"] = self._show(part, b, b.shown == held, users, earlier)
         self._ask(part, item[known], query[known], np.bincount(query[~known], minlength=len(users)), time)
         self._window(part, start, stop, b.code[users])
         self.out.rows(f"{self.name}.{part}.query", pl.DataFrame({"user": self.owners.gather(b.owner[users])}))
         return counts
+
+    def _fresh(self, b: Block, held: Mask, earlier: Mask) -> tuple[Ints, Ints, Counts]:
+        """The held-out events that are the first of their pair and, unless repeats are kept, of no item in the history; whose they are, as
+        places in the block; and how many there were, repeated another, and repeated the history."""
+        row = np.flatnonzero(held)
+        who = np.searchsorted(b.offsets, row, side="right") - 1
+        fresh = first_of_pair(np.searchsorted(who, np.arange(len(b.owner) + 1)), b.item[row], len(self.item_code))
+        counts = {"events": len(row), "duplicates": int((~fresh).sum()), "in_history": 0}
+        if not self.keep_repeats:
+            again = in_history(b.offsets, b.item, earlier, len(self.item_code))[row]
+            counts["in_history"] = int((fresh & again).sum())
+            fresh &= ~again
+        return row[fresh], who[fresh], counts
+
+    def _show(self, part: str, b: Block, held: Mask, users: Ints, earlier: Mask) -> int:
+        """What these users were shown, relevant or not, as far as training knows it: ascending within each query. Returns how many."""
+        row, who, _ = self._fresh(b, held, earlier)
+        usable = (b.known[row] >= 0) & np.isin(who, users)
+        row, who = row[usable], who[usable]
+        order = np.lexsort((b.item[row], who))
+        size = np.bincount(np.searchsorted(users, who), minlength=len(users))
+        base = self._moved(f"{part}.shown.items", len(row))
+        self._append(f"{part}.shown.items", b.known[row][order])
+        self._append(f"{part}.shown.offsets", base + size.cumsum())
+        return len(row)
 
     def _history(self, part: str, b: Block, users: Ints, earlier: Mask) -> tuple[Ints, Ints]:
         """Write what is known of these users by then, items without a training event left out; from where to where it is."""
@@ -179,3 +202,8 @@ class FoldWriter:
         before = self._at.get(name, 0)
         self._at[name] = before + by
         return before
+
+
+def chosen(frame: pl.DataFrame, label: Label) -> Label:
+    """The label of each event of a block, -1 for those of weight 0: shown and not chosen."""
+    return np.where(frame["weight"].to_numpy() > 0, label, np.int8(-1))

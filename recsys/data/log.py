@@ -20,7 +20,8 @@ class Log:
     """Training events as rows of owners: the events of owner ``u`` are ``items[offsets[u]:offsets[u + 1]]``, oldest first.
 
     Shapes: ``items`` int32 [E], ``offsets`` int64 [U + 1], ``weight`` float32 [E] or None, ``time`` int64 [E] (microseconds since 1970) or
-    None. Tensors may be memory-mapped.
+    None. Tensors may be memory-mapped. ``injected`` bool [E] or None: the events that were added as noise (:mod:`recsys.noise`), of items
+    that their owner had not; for figures alone, and no part of the fingerprint.
     """
 
     items: Tensor
@@ -29,6 +30,7 @@ class Log:
     owner_kind: OwnerKind = "user"
     weight: Tensor | None = None
     time: Tensor | None = None
+    injected: Tensor | None = None
 
     @property
     def num_owners(self) -> int:
@@ -87,9 +89,9 @@ class Histories:
     def flat(self) -> tuple[Tensor, Tensor]:
         """All items of all windows, int64 [P'], and the query each belongs to, int64 [P']."""
         length = self.lengths()
-        query = torch.arange(len(self)).repeat_interleave(length)
+        query = torch.arange(len(self), device=length.device).repeat_interleave(length)
         first = length.cumsum(0) - length
-        at = torch.arange(len(query)) - first[query] + self.start[query]
+        at = torch.arange(len(query), device=length.device) - first[query] + self.start[query]
         return self.items[at].long(), query
 
     @staticmethod
@@ -108,6 +110,8 @@ class Holdout:
     ``unknown`` int64 [Q] counts relevant items that training does not know (they can never be recommended; they are in no
     ``items``). ``query`` has one row a query: the original id (column ``user`` or ``session``) and, for prefixes of sessions,
     ``position``. ``time`` int64 [Q], for data with a clock: the time of the query's first held-out event (microseconds since 1970).
+    ``shown``, for data that say so: the items that the held-out log shows to query ``q``, chosen or not, are
+    ``shown[0][shown[1][q]:shown[1][q + 1]]``, ascending; those that training knows and the history does not hold.
     """
 
     histories: Histories
@@ -116,6 +120,7 @@ class Holdout:
     unknown: Tensor
     query: pl.DataFrame = field(repr=False)
     time: Tensor | None = None
+    shown: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.histories)

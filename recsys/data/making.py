@@ -17,11 +17,11 @@ import polars as pl
 from recsys.cleaning.step import Step
 from recsys.data import clean
 from recsys.data.blocks import ROWS, Blocks
-from recsys.data.encode import FoldWriter
+from recsys.data.encode import FoldWriter, chosen
 from recsys.data.events import PARTS
 from recsys.data.ingest import ingest
 from recsys.data.kernels import Mask
-from recsys.data.labels import ASKED, LABELS, LEARNT, Label, Labels
+from recsys.data.labels import ASKED, LABELS, LEARNT, TRAIN, Label, Labels
 from recsys.data.reading.quarantine import Quarantine
 from recsys.data.recipe import Recipe
 from recsys.data.source import Source
@@ -115,7 +115,10 @@ def _labelled(recipe: Recipe, cleaned: Blocks, report: Report) -> Labelled:
                 f"{name}.label gave {len(label)} labels of type {label.dtype} for {len(block)} events; it gives one of type {PARTS} each"
             )
         labels.append(label.to_physical().cast(pl.Int8).fill_null(-1).to_numpy())
-        _count(tallies, block, labels[-1])
+        counted = chosen(block, labels[-1]) if recipe.source.shown else labels[-1]
+        if recipe.source.shown:
+            labels[-1] = np.where(labels[-1] == TRAIN, counted, labels[-1])
+        _count(tallies, block, counted)
     parts = {part: tally.counts() for part, tally in zip(LABELS.categories, tallies, strict=True)}
     if not parts["train"]["events"]:
         if "predefined" in splitter.needs():
@@ -155,7 +158,8 @@ def _own_fold(name: str, labelled: Labelled, steps: list[Step], recipe: Recipe, 
 def _folds(names: list[str], labelled: Labelled, recipe: Recipe, out: Writer, report: Report) -> dict[str, Any]:
     """Write folds that are made of the same events; what the JSON file says of each."""
     blocks = labelled.log
-    writers = [FoldWriter(name, blocks, labelled.known(name), out, keep_repeats=recipe.keep_repeats) for name in names]
+    repeats, shown = recipe.keep_repeats, recipe.source.shown
+    writers = [FoldWriter(name, blocks, labelled.known(name), out, keep_repeats=repeats, shown=shown) for name in names]
     with ThreadPoolExecutor(len(writers)) as pool:
         for block, label in zip(blocks, labelled.labels, strict=True):
             list(pool.map(FoldWriter.add, writers, [block] * len(writers), [label] * len(writers)))

@@ -10,6 +10,7 @@ from recsys import compatibility
 from recsys.cleaning.step import Step
 from recsys.data import clean, store
 from recsys.data.source import Source
+from recsys.errors import ConfigError
 from recsys.part import spec
 
 if TYPE_CHECKING:
@@ -35,9 +36,17 @@ class Recipe:
         """Refuse what cannot be; no data is read.
 
         Raises:
-            ConfigError: the splitter or a step needs what the log does not have by then, or a step is listed too late.
+            ConfigError: the splitter or a step needs what the log does not have by then, a step is listed too late, or one would lose what
+                was shown and not chosen.
         """
         clean.check_order(self.steps)
+        for step in self.steps if self.source.shown else ():
+            if step.fit == "train" or "weight" not in step.leaves(self.source.gives()):
+                does = "counts" if step.fit == "train" else "loses"
+                raise ConfigError(
+                    f"clean: {clean.title(step)} {does} what was shown and not chosen, which {self.source.origin} keeps as events of "
+                    "weight 0; leave one of the two out"
+                )
         compatibility.check({"data": self.source, "clean": self.steps, "split": self.splitter})
 
     def settings(self) -> dict[str, Any]:

@@ -65,15 +65,21 @@ class Source:
         return False
 
     @property
+    def shown(self) -> bool:
+        """Whether an event of weight 0 is an item that the user was shown and did not choose: nothing is learnt from it, and it is among
+        what an evaluation of the items shown ranks (users only)."""
+        return False
+
+    @property
     def origin(self) -> str:
         """What messages about the events call it."""
         return type(self).__name__
 
     def gives(self) -> set[str]:
-        """Capabilities for steps, splitters and models: the owner kind, and ``time``, ``order``, ``predefined``, ``weight``, ``kind`` where
-        they hold."""
+        """Capabilities for steps, splitters and models: the owner kind, and ``time``, ``order``, ``predefined``, ``weight``, ``kind``,
+        ``shown`` where they hold."""
         held = {"time": self.timed, "order": self.ordered, "predefined": self.predefined, "weight": self.weighted, "kind": self.kinds}
-        return {self.owner} | {name for name, true in held.items() if true}
+        return {self.owner} | {name for name, true in {**held, "shown": self.shown}.items() if true}
 
     def files(self) -> list[Path]:
         """The files that :meth:`events` reads; a named data set is fetched here if need be.

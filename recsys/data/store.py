@@ -211,7 +211,11 @@ def _fold(name: str, kept: Mapping[str, Any], tensors: dict[str, Tensor], frames
         known = tensors.get(f"{at}.history.items", items)  # without an array of their own, histories are rows of the training log
         histories = Histories(known, *(tensors[f"{at}.history.{field}"] for field in ("start", "stop", "owner")))
         asked, offsets, unknown = (tensors[f"{at}.{field}"] for field in ("items", "offsets", "unknown"))
-        holdouts[part] = Holdout(histories, asked, offsets, unknown, frames[f"{at}.query"], tensors.get(f"{at}.time"))
+        time, shown = tensors.get(f"{at}.time"), None
+        if f"{at}.shown.offsets" in tensors:
+            shown = tensors[f"{at}.shown.items"], tensors[f"{at}.shown.offsets"]
+            _check_offsets(shown[1], len(shown[0]))
+        holdouts[part] = Holdout(histories, asked, offsets, unknown, frames[f"{at}.query"], time, shown)
     return Fold(log, holdouts, frames[f"{name}.items"]["id"], frames[f"{name}.owners"]["id"])
 
 

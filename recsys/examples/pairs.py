@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recsys.batch import Batch, Examples
+from recsys.batch import Batch
 from recsys.data.log import Log
+from recsys.examples.examples import Examples
 
 
 class Pairs(Examples):

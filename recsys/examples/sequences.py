@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys.batch import Batch, Examples
+from recsys.batch import Batch
 from recsys.data.log import Log
+from recsys.examples.examples import Examples
 
 
 class NextItem(Examples):

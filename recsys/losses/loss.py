@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from recsys.part import Part
@@ -13,7 +15,12 @@ class Loss(Part):
 
     Not valid candidates (``scored.draw.valid``) must not change the value; a row without any valid candidate gets what its
     positive alone is worth.
+
+    ``surrogate`` (class attribute): its gradient is by design not that of its value, but of a surrogate that the docstring states; the
+    value is what is reported and what samplers compare.
     """
+
+    surrogate: ClassVar[bool] = False
 
     def needs(self) -> dict[str, str]:
         return {"negatives": "it contrasts the target with candidates", "positives": "every row must be a positive"}

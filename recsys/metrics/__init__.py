@@ -3,6 +3,7 @@
 from recsys.metrics.average_popularity import AveragePopularity
 from recsys.metrics.base import AnyMetric, ListMetric, Metric, Ranking, metric
 from recsys.metrics.coverage import Coverage
+from recsys.metrics.f1 import F1
 from recsys.metrics.hit_rate import HitRate
 from recsys.metrics.map import MAP
 from recsys.metrics.mrr import MRR
@@ -12,6 +13,7 @@ from recsys.metrics.recall import Recall
 from recsys.metrics.recall_capped import RecallCapped
 
 __all__ = [
+    "F1",
     "MAP",
     "MRR",
     "NDCG",

@@ -3,7 +3,8 @@
 Conventions of every metric here, so that a number has one meaning:
 
 ==================  ==================================================================================================
-candidates          the whole catalogue minus what the masking policy removes; never a sample
+candidates          the whole catalogue minus what the masking policy removes, never a sample; or, where the evaluation says so, the
+                    items that the held-out log shows to the query, whose numbers are no others' like
 relevance           binary; an item relevant twice to a query counts once
 unknown items       relevant items that the model cannot recommend stay in the denominator, as misses
 short lists         a list with fewer than k items is not stretched: the missing ranks are misses

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recsys.batch import Batch, Examples
+from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
-from recsys.examples import Pairs
+from recsys.examples import Examples, Pairs
 from recsys.models.model import Model
 from recsys.scorer import DotScorer
 
@@ -16,19 +18,36 @@ class MF(Model):
     """Matrix factorisation: score = p_u . q_i (+ b_i). Koren, Bell, Volinsky 2009; with BPR, Rendle et al. 2009.
 
     ``dim``: width of the vectors. ``bias``: an item bias b_i, from 0 (a user bias would change no ranking). ``init_std``: vectors
-    start from N(0, init_std^2).
+    start from N(0, init_std^2), or with ``init_law="uniform"`` from U(0, init_std), all in one orthant as NBPO has them (Yu and Qin 2020:
+    1 / sqrt(dim)). ``similarity``: "dot", or "cosine": vectors count by their direction alone (with the loss CCL this is MF-CCL, Mao et al.
+    2021). ``dropout``: of the components of the user's vector as it is scored, in training; for cosines, of the vector of length 1, as in
+    the code of SimpleX, so that a positive may score above 1.
 
     A user unknown to training is folded in from its history (see :meth:`fold_in`); without a history it is answered with the mean
     of the trained users' vectors.
     """
 
-    def __init__(self, *, dim: int = 64, bias: bool = False, init_std: float = 0.01) -> None:
+    def __init__(
+        self,
+        *,
+        dim: int = 64,
+        bias: bool = False,
+        init_std: float = 0.01,
+        init_law: Literal["normal", "uniform"] = "normal",
+        similarity: Literal["dot", "cosine"] = "dot",
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if dim < 1:
             raise ValueError(f"dim is {dim}; a vector has at least 1 component")
         if not init_std > 0:
             raise ValueError(f"init_std is {init_std}; it must be above 0, or every gradient is 0")
-        self.dim, self.bias, self.init_std = dim, bias, init_std
+        if init_law not in ("normal", "uniform"):
+            raise ValueError(f"init_law is {init_law!r}; allowed are 'normal' and 'uniform'")
+        check_similarity(similarity, dropout)
+        self.dim, self.bias, self.init_std, self.dropout = dim, bias, init_std, dropout
+        self.similarity: Literal["dot", "cosine"] = similarity
+        self.init_law: Literal["normal", "uniform"] = init_law
 
     user: nn.Embedding
     item: nn.Embedding
@@ -39,7 +58,7 @@ class MF(Model):
         return {"user": "it has a vector for each user"}
 
     def gives(self, have: set[str]) -> set[str]:
-        return {"vectors"}
+        return {"vectors", "cosine"} if self.similarity == "cosine" and not self.bias else {"vectors"}
 
     def examples(self) -> Examples:
         return Pairs()
@@ -48,7 +67,10 @@ class MF(Model):
         self.user = nn.Embedding(catalog.num_owners, self.dim)
         self.item = nn.Embedding(catalog.num_items, self.dim)
         for table in (self.user, self.item):
-            nn.init.normal_(table.weight, std=self.init_std)
+            if self.init_law == "normal":
+                nn.init.normal_(table.weight, std=self.init_std)
+            else:
+                nn.init.uniform_(table.weight, 0, self.init_std)
         self.item_bias = nn.Embedding(catalog.num_items, 1) if self.bias else None
         if self.item_bias is not None:
             nn.init.zeros_(self.item_bias.weight)
@@ -68,7 +90,9 @@ class MF(Model):
 
     def _scorer(self, query: Tensor, target: Tensor, sparse: bool) -> DotScorer:
         bias = None if self.item_bias is None else self.item_bias.weight
-        return DotScorer(query, self.item.weight, target, bias, sparse)
+        cosine = self.similarity == "cosine"
+        query = F.dropout(F.normalize(query, dim=1) if cosine else query, self.dropout, self.training)
+        return DotScorer(query, self.item.weight, target, bias, sparse, cosine)
 
     def _unknown(self, histories: Histories, which: Tensor) -> Tensor:
         """[Q, D]: vectors of the queries ``which`` [Q] selects; zeros for the others."""
@@ -88,7 +112,7 @@ class MF(Model):
         itself is dropped, so that one factorisation serves all queries, and the ridge is strong: directions in which items hardly
         differ are not amplified. Solved in float64.
         """
-        table = self.item.weight.double()
+        table = (F.normalize(self.item.weight, dim=1) if self.similarity == "cosine" else self.item.weight).double()
         items, query = (x.to(table.device) for x in histories.flat())
         length = histories.lengths().to(table.device).clamp(min=1)
         mean = torch.zeros(len(histories), self.dim, dtype=torch.float64, device=table.device)
@@ -97,3 +121,11 @@ class MF(Model):
         ridge = 10 * gram.diagonal().mean().clamp(min=1e-30)
         solved: Tensor = torch.linalg.solve(gram + ridge * torch.eye(self.dim, dtype=torch.float64, device=table.device), mean.T)
         return solved.T.float()
+
+
+def check_similarity(similarity: str, dropout: float) -> None:
+    """Raises ValueError for an unknown similarity or a dropout that is no share."""
+    if similarity not in ("dot", "cosine"):
+        raise ValueError(f"similarity is {similarity!r}; allowed are 'dot' and 'cosine'")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is {dropout}; it is at least 0 and below 1")

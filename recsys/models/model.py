@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from recsys.batch import Batch, Examples
+from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
+from recsys.examples import Examples
 from recsys.part import Part
 from recsys.scorer import Scorer
 

@@ -7,6 +7,7 @@ import copy
 import torch
 
 from recsys.batching import Batches
+from recsys.examples import LabelledPairs
 from recsys.step import Step
 from recsys.testing import worlds
 from recsys.testing.expect import check_configuration, expect
@@ -23,14 +24,15 @@ def check_batches(batches: Batches, *, covers: bool = True, random: bool = True)
     """
     check_configuration(batches)
     log = worlds.sessions() if "lengths" in batches.needs() else worlds.users()
-    step = worlds.step_of(batches=copy.deepcopy(batches), log=log)
+    examples = LabelledPairs() if "labels" in batches.needs() else None
+    step = worlds.step_of(batches=copy.deepcopy(batches), log=log, examples=copy.deepcopy(examples))
     policy, total = step.batches, len(step.examples)
     plan = _plan(step, 1)
     expect(all(len(batch) <= policy.size for batch in policy.plan), batches, "makes a batch of more than size examples or groups")
     expect((plan >= 0).all() and (plan < total).all(), batches, "names examples that do not exist")
     if covers:
         expect(torch.equal(plan.sort().values, torch.arange(total)), batches, "an epoch does not have every example exactly once")
-    again = worlds.step_of(batches=copy.deepcopy(batches), log=log)
+    again = worlds.step_of(batches=copy.deepcopy(batches), log=log, examples=examples)
     expect(torch.equal(_plan(again, 1), plan), batches, "the same seed and epoch give another plan")
     expect(torch.equal(_plan(step, 2), plan) != random, batches, "epochs are equal" if random else "epochs differ")
     among = torch.arange(total)[::3]

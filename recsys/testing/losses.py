@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from recsys.catalog import Catalog
+from recsys.examples import LabelledPairs
 from recsys.losses import Loss
+from recsys.part import Part
 from recsys.pool import Draw, Pool
 from recsys.randomness import generator
 from recsys.scorer import DotScorer
@@ -23,24 +25,31 @@ ROWS, CANDIDATES, ITEMS = 12, 7, 60
 def check_loss(loss: Loss) -> None:
     """Raises AssertionError, naming the class and the promise, if a loss breaks one.
 
-    One finite value a row, with a finite gradient that agrees with finite differences; each row's value depends on that row alone;
-    the order of candidates does not matter; invalid candidates change neither value nor gradient; a row without candidates is
-    finite; scores of +-1e4 give no nan and no infinite gradient; a higher positive is never worse; nothing is allocated on a default
-    device.
+    One finite value a row, with a finite gradient that agrees with finite differences (and does not where the class says ``surrogate``:
+    test that gradient yourself); each row's value depends on that row alone; the order of candidates does not matter; invalid candidates
+    change neither value nor gradient; a row without candidates is finite; scores of +-1e4 give no nan and no infinite gradient; a higher
+    positive is never worse; nothing is allocated on a default device. A loss on labels looks at no candidates, and a higher score of a row
+    labelled 0 is never better.
     """
     check_configuration(loss)
     loss = copy.deepcopy(loss)
-    loss.setup(Catalog(worlds.users(num_items=ITEMS)))
-    case = some_scored()
+    catalog, labelled = Catalog(worlds.users(num_items=ITEMS)), "labels" in loss.needs()
+    for part in loss.modules():
+        if isinstance(part, Part):
+            part.setup(catalog)
+    case = some_scored(labelled=labelled)
     value = _loss(loss, case)
     expect(value.shape == (ROWS,), loss, f"gives {tuple(value.shape)}, not one value a row [{ROWS}]; averaging is the step's task")
     expect(torch.isfinite(value).all(), loss, "is not finite on ordinary scores")
     _gradient(loss, case)
     _rows_apart(loss, case, value)
-    _candidates(loss, case, value)
+    if not labelled:
+        _candidates(loss, case, value)
     _extremes(loss, case)
-    higher = _loss(loss, replace(case, positive=case.positive + 0.1))
-    expect((higher <= value + 1e-9).all(), loss, "grows when the positive's score grows")
+    growth = _loss(loss, replace(case, positive=case.positive + 0.1)) - value
+    positive = torch.ones_like(value, dtype=torch.bool) if case.batch.label is None else case.batch.label > 0
+    expect((growth[positive] <= 1e-9).all(), loss, "grows when the positive's score grows")
+    expect((growth[~positive] >= -1e-9).all(), loss, "falls when the score of a row labelled 0 grows")
     with worlds.no_default_device():
         try:
             _loss(loss, case)
@@ -48,12 +57,18 @@ def check_loss(loss: Loss) -> None:
             raise AssertionError(f"{type(loss).__qualname__} allocates without naming its device: {error}") from None
 
 
-def some_scored(scale: float = 1.0) -> Scored:
-    """Random scores in float64 from vectors, so that losses that look at ids or vectors find them; all candidates valid."""
+def some_scored(scale: float = 1.0, labelled: bool = False) -> Scored:
+    """Random scores in float64 from vectors, so that losses that look at ids or vectors find them; all candidates valid. Of
+    labelled rows every other one is observed."""
     stream = generator("loss conformance")
     log = worlds.users(num_items=ITEMS)
     step = worlds.step_of(log=log)
-    batch = step.examples.batch(torch.randperm(len(log), generator=stream)[:ROWS])
+    rows = torch.randperm(len(log), generator=stream)[:ROWS]
+    batch = step.examples.batch(rows)
+    if labelled:
+        pairs = LabelledPairs()
+        pairs.load(log)
+        batch = pairs.batch(torch.where(torch.arange(ROWS) % 2 == 0, pairs.pairs[rows], pairs.unlabelled(rows)))
     candidates = torch.randint(ITEMS, (ROWS, CANDIDATES), generator=stream)
     query = torch.randn(ROWS, 8, generator=stream, dtype=torch.double)
     table = torch.randn(ITEMS, 8, generator=stream, dtype=torch.double) * scale / 8**0.5
@@ -71,7 +86,11 @@ def _gradient(loss: Loss, case: Scored) -> None:
         return _loss(loss, replace(case, positive=positive, negative=negative))
 
     inputs = (case.positive.clone().requires_grad_(), case.negative.clone().requires_grad_())
-    expect(torch.autograd.gradcheck(of, inputs, raise_exception=False), loss, "has a gradient that is not that of its value")
+    agrees = torch.autograd.gradcheck(of, inputs, raise_exception=False)
+    wrong = (
+        "is a surrogate by its class, and its gradient is that of its value" if agrees else "has a gradient that is not that of its value"
+    )
+    expect(agrees != loss.surrogate, loss, wrong)
 
 
 def _rows_apart(loss: Loss, case: Scored, value: Tensor) -> None:

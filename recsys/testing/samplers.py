@@ -8,8 +8,11 @@ import torch
 
 from recsys import compatibility
 from recsys.batch import Batch
+from recsys.batching import Balanced
 from recsys.data.log import Log
 from recsys.errors import ConfigError
+from recsys.examples import LabelledPairs
+from recsys.losses import WMF
 from recsys.pool import Draw
 from recsys.sampling import Proposal, Sampler
 from recsys.step import Scored, Step
@@ -44,7 +47,9 @@ def check_sampler(sampler: Sampler) -> None:
 
 
 def _step(sampler: Sampler, log: Log) -> Step | None:
-    step = worlds.step_of(copy.deepcopy(sampler), log=log)
+    alone = "alone" in sampler.gives(set()) and log.owner_kind == "user"  # without candidates: for losses on labelled rows
+    loss, batches, examples = (WMF(), Balanced(size=32, steps=3), LabelledPairs()) if alone else (None, None, None)
+    step = worlds.step_of(copy.deepcopy(sampler), loss, batches=batches, log=log, examples=examples)
     data = worlds.LastItem() if log.owner_kind == "session" else None
     parts = {"data": _Data({log.owner_kind, "order"}), "examples": step.examples, "model": data or step.model}
     try:
@@ -131,21 +136,21 @@ def _counted(step: Step) -> None:
         batch = step.examples.batch(step.batches.plan[at % steps])
         with torch.no_grad():
             draw = sampler(worlds.view_of(step, batch, at))
-            rows = len(batch)
+            promised = _expected(step, batch, at)
+            promised = promised if draw.rows is None else promised[draw.rows]
+            rows = len(promised)
             ids = draw.ids().expand(rows, -1)
             observed += torch.bincount(ids.flatten(), minlength=items) / rows
-            promised = _expected(step, batch, at)
             expected += promised.mean(0)
         if draw.log_count is None:
             raise AssertionError(f"{type(sampler).__qualname__}: promises log_count and gives none when asked")
-        if draw.rows is None:
-            valid = torch.ones_like(ids, dtype=torch.bool) if draw.valid is None else draw.valid.expand_as(ids)
-            gap = (draw.log_count.double().expand_as(ids).exp() - promised.gather(1, ids)).abs()
-            expect(
-                (gap[valid] < 1e-3 * promised.gather(1, ids)[valid] + 1e-6).all(),
-                sampler,
-                "the log_count of its draw is not that of its ids",
-            )
+        valid = torch.ones_like(ids, dtype=torch.bool) if draw.valid is None else draw.valid.expand_as(ids)
+        gap = (draw.log_count.double().expand_as(ids).exp() - promised.gather(1, ids)).abs()
+        expect(
+            (gap[valid] < 1e-3 * promised.gather(1, ids)[valid] + 1e-6).all(),
+            sampler,
+            "the log_count of its draw is not that of its ids",
+        )
     ratio = float(observed.sum() / expected.sum())
     expect(abs(ratio - 1) < 0.06, sampler, f"log_count is wrong: {ratio:.2f} times as many candidates are drawn as exp(log_count) says")
     gap = (observed - expected).square() / expected.clamp(min=1.0)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from recsys.batch import Batch, Examples
+from recsys.batch import Batch
 from recsys.batching import Batches, Bucketed, Shuffled
 from recsys.catalog import Catalog
 from recsys.data.log import Histories, Log
-from recsys.examples import NextItem
+from recsys.examples import Examples, NextItem
 from recsys.losses import BPR, Loss
 from recsys.models import MF, Model
 from recsys.randomness import generator, reseed_global
@@ -95,12 +95,13 @@ def step_of(
     batches: Batches | None = None,
     log: Log | None = None,
     seed: int = 0,
+    examples: Examples | None = None,
 ) -> Step:
     """A step set up on a tiny log, its first epoch begun: a user log with MF, or a session log with LastItem."""
     log = log if log is not None else users()
     sequential = log.owner_kind == "session"
     model = model or (LastItem() if sequential else MF(dim=8, init_std=1.0))
-    examples = model.examples()
+    examples = model.examples() if examples is None else examples
     examples.load(log)
     batches = batches or (Bucketed(size=8) if sequential else Shuffled(size=32))
     reseed_global(seed, "init")

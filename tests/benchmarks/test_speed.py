@@ -79,7 +79,7 @@ def test_training_mf_bpr(gowalla: Prepared, optimizer: Optimizer, size: int):
     bandwidth = 2 * table.numel() * 4 / copy
     touched = 3 * 4  # user, positive and negative row: read for the score, and read with their two moments for the update
     line = f"{type(optimizer).__name__:9s} batch {size}: {len(log) / seconds:11,.0f} rows/s, {seconds:5.2f} s an epoch of {len(log):,}"
-    if optimizer.sparse:
+    if optimizer.lazy:
         line += f"; gathering the {touched} rows that each one touches: {gather / touched:,.0f} rows/s ({gather / 1e6:.0f} M gathered/s)"
     else:
         moved = 7 * table.numel() * 4  # p, m, v read and written, the gradient read

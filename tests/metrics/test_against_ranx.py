@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.metrics import MAP, MRR, NDCG, HitRate, Metric, Precision, Ranking, Recall
+from recsys.metrics import F1, MAP, MRR, NDCG, HitRate, Metric, Precision, Ranking, Recall
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -42,7 +42,8 @@ def worlds() -> tuple[Ranking, object, object, np.ndarray]:
 
 @pytest.mark.parametrize("k", [1, 5, 20, 25])
 @pytest.mark.parametrize(
-    ("kind", "theirs"), [(Recall, "recall"), (NDCG, "ndcg"), (HitRate, "hit_rate"), (MRR, "mrr"), (MAP, "map"), (Precision, "precision")]
+    ("kind", "theirs"),
+    [(Recall, "recall"), (NDCG, "ndcg"), (HitRate, "hit_rate"), (MRR, "mrr"), (MAP, "map"), (Precision, "precision"), (F1, "f1")],
 )
 def test_equals_ranx(worlds: tuple[Ranking, object, object, np.ndarray], kind: type[Metric], theirs: str, k: int) -> None:
     ranking, qrels, run, relevant = worlds

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from recsys.errors import ConfigError
 from recsys.optimizers import SGD, Adagrad, Adam, AdamW, Group, LazyAdam
+from recsys.optimizers.row_adam import summed
 from recsys.randomness import generator
 
 
@@ -70,7 +71,7 @@ def test_lazy_adam_is_the_same_bit_for_bit_whatever_the_threads():
     "made", [Adam(), AdamW(weight_decay=0.1), SGD(momentum=0.9), Adagrad(), LazyAdam()], ids=lambda o: type(o).__name__
 )
 def test_state_is_resumed_bit_for_bit(made):
-    sparse = made.sparse
+    sparse = made.wants_rows(torch.device("cpu"))
     one = nn.Parameter(torch.randn(64, 4, generator=generator("t")))
     first = made.make([("t", one)])
     train(one, first, ids(5), sparse)
@@ -105,3 +106,43 @@ def test_a_group_that_matches_nothing_is_refused():
 def test_wrong_values_are_refused(wrong):
     with pytest.raises(ValueError, match=r"is -1|is 0|allowed|has no weight_decay"):
         wrong()
+
+
+@pytest.mark.parametrize("sparse", [True, False], ids=["rows", "whole tables"])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (Adam(lr=0.05), lambda p: torch.optim.Adam(p, lr=0.05)),
+        (Adam(lr=0.05, weight_decay=0.1, beta1=0.8), lambda p: torch.optim.Adam(p, lr=0.05, weight_decay=0.1, betas=(0.8, 0.999))),
+        (AdamW(lr=0.05, weight_decay=0.1), lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.1)),
+    ],
+    ids=["Adam", "Adam with decay", "AdamW"],
+)
+def test_adam_is_that_of_torch_also_for_rows_that_a_step_did_not_look_up(ours, theirs, sparse):
+    start = torch.randn(64, 7, generator=generator("t"))
+    one, two = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    some = ids(30, size=20)  # about a quarter of the 64 rows a step
+    found = train(one, ours.make([("t", one)]), some, sparse=sparse)
+    wanted = train(two, theirs([two]), some, sparse=False)
+    assert torch.allclose(found, wanted, atol=2e-5, rtol=1e-4)
+    assert (found != start).any(1).all()
+
+
+def test_adam_on_the_cpu_is_the_same_bit_for_bit_whatever_the_threads():
+    before, tables = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            table = nn.Parameter(torch.ones(3000, 64))
+            tables.append(train(table, Adam().make([("t", table)]), ids(5, rows=3000, size=2000), sparse=True).clone())
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(tables[0], tables[1]) and torch.equal(tables[0], tables[2])
+
+
+def test_repeated_rows_are_summed_once_before_a_norm_is_taken():
+    rows, values = torch.tensor([[4, 1, 4, 0]]), torch.tensor([[1.0, 2.0], [3.0, 4.0], [10.0, 20.0], [5.0, 6.0]])
+    grad = torch.sparse_coo_tensor(rows, values.clone(), (6, 2), check_invariants=True)
+    found = summed(grad)
+    assert found._indices().tolist() == [[4, 1, 0]]
+    assert found._values().tolist() == [[11.0, 22.0], [3.0, 4.0], [5.0, 6.0]]

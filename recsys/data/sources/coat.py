@@ -13,7 +13,7 @@ from recsys.data.download import Remote, locate_all
 from recsys.data.log import OwnerKind
 from recsys.data.source import Source
 from recsys.data.sources.text import INTEGER, Kind, fields, line_of
-from recsys.errors import DataError
+from recsys.errors import ConfigError, DataError
 
 _ADDRESS = "https://www.cs.cornell.edu/~schnabts/mnar/coat.zip"
 
@@ -32,6 +32,8 @@ class Coat(Source):
 
     Args:
         min_rating: smallest rating (1 to 5) that counts as an event, all alike; None keeps all, with the rating as weight.
+        keep_shown: keep lower ratings as items that were shown and not chosen (events of weight 0), so that an evaluation may rank, for
+            each user, the items of the test part alone (``evaluation: {among: shown}``).
         root: folder with ``coat/train.ascii`` and ``coat/test.ascii``. Default: ``$RECSYS_DATA``, then the cache, else a download.
     """
 
@@ -60,11 +62,17 @@ class Coat(Source):
         ),
     )
 
-    def __init__(self, *, min_rating: float | None = 4.0, root: Path | str | None = None) -> None:
-        self.min_rating, self.root = min_rating, root
+    def __init__(self, *, min_rating: float | None = 4.0, keep_shown: bool = False, root: Path | str | None = None) -> None:
+        if keep_shown and min_rating is None:
+            raise ConfigError("Coat got keep_shown without min_rating, which says what was chosen; give it, for instance 4")
+        self.min_rating, self.keep_shown, self.root = min_rating, keep_shown, root
+
+    @property
+    def shown(self) -> bool:
+        return self.keep_shown
 
     def steps(self) -> list[Step]:
-        return [] if self.min_rating is None else [Threshold(self.min_rating)]
+        return [] if self.min_rating is None or self.keep_shown else [Threshold(self.min_rating)]
 
     def files(self) -> list[Path]:
         return locate_all(self.remotes, self.root)
@@ -75,7 +83,10 @@ class Coat(Source):
         if train.shape != test.shape:
             sizes = " and ".join(f"{path} has {one.height} x {one.width}" for path, one in zip(paths, (train, test), strict=True))
             raise DataError(f"{sizes} ratings; rows are the same users in both files, columns the same items: fetch them anew")
-        return pl.concat([_ratings(train).with_columns(part=pl.lit("train")), _ratings(test).with_columns(part=pl.lit("test"))]).lazy()
+        both = pl.concat([_ratings(train).with_columns(part=pl.lit("train")), _ratings(test).with_columns(part=pl.lit("test"))])
+        if self.keep_shown:
+            both = both.with_columns((pl.col("weight") >= self.min_rating).cast(pl.Float32))
+        return both.lazy()
 
 
 def _rating(text: pl.Expr) -> pl.Expr:
