@@ -42,7 +42,9 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
         raise RunError(f"the experiment of {run.id} cannot be made again: {error}; its classes must be importable and unchanged") from None
     evaluation = experiment.evaluation
     if metrics:
-        evaluation = Evaluation(metrics=metrics, select=evaluation.select, mask_seen=evaluation.mask_seen, block=evaluation.block)
+        evaluation = Evaluation(
+            metrics=metrics, select=evaluation.select, mask_seen=evaluation.mask_seen, among=evaluation.among, block=evaluation.block
+        )
     data = experiment.prepare()
     if data.fingerprint != run.about["data"]["fingerprint"]:
         raise RunError(f"the data have changed since {run.id} was tested; its numbers cannot be made again, train it anew")

@@ -21,6 +21,7 @@ from pipelines.runs import load_runs
 from pipelines.tables import duration
 from recsys import files
 from recsys.errors import ConfigError, RunError
+from recsys.experiment import Experiment
 from recsys.part import build, fingerprint
 from recsys.run import Run
 
@@ -42,7 +43,7 @@ def add(args: argparse.Namespace) -> int:
     entry = known.get(path.stem)
     if entry is None or entry["config"] != now:
         entry = {"config": now, "runs": []}
-    seeds = {run.about["spec"]["init_args"]["seed"] for run in runs}
+    seeds = {run.about["spec"]["seed"] for run in runs}
     kept = [record for record in entry["runs"] if record["seed"] not in seeds]
     entry["runs"] = sorted([*kept, *map(record_of, runs)], key=lambda record: int(record["seed"]))
     files.write_json(beside, dict(sorted({**known, path.stem: entry}.items())))
@@ -66,7 +67,7 @@ def refuse_other_config(run: Run, path: Path) -> None:
     Raises:
         RunError: it is not.
     """
-    mine, theirs = load(path), build(run.about["spec"])
+    mine, theirs = load(path), Experiment(**build(run.about["spec"]))
     theirs.seed, theirs.fit.checkpoint_seconds = mine.seed, mine.fit.checkpoint_seconds
     if mine.fingerprint() != theirs.fingerprint():
         raise RunError(f"{run.id} was not made with {path} as it is now; compare recsys config {path} with {run.folder}/config.yaml")
@@ -83,7 +84,7 @@ def record_of(run: Run) -> dict[str, Any]:
     chosen = {name: value for name, value in about["metrics"].items() if name.startswith("test/")}
     environment = about["environment"]
     return {
-        "seed": about["spec"]["init_args"]["seed"],
+        "seed": about["spec"]["seed"],
         "date": about["started"][:10],
         "epochs": about["selection"]["epochs_run"],
         "chosen_epoch": about["selection"]["epoch"],
@@ -117,7 +118,10 @@ def table_of(folder: Path, metrics: Sequence[str] | None = None) -> list[str]:
     for name, entry in sorted(known.items(), key=lambda item: -_mean([r["metrics"][first] for r in item[1]["runs"]])):
         lines.append(_row(name, entry["runs"], metrics, published.get(name, {})))
     if any(record["chosen_on"] == "test" for entry in known.values() for record in entry["runs"]):
-        lines += ["", "† the epoch was chosen on the test set, as in the publication: compare it with the published figure and nothing else."]
+        lines += [
+            "",
+            "† the epoch was chosen on the test set, as in the publication: compare it with the published figure and nothing else.",
+        ]
     return lines
 
 

@@ -42,7 +42,7 @@ class Experiment:
         fit: the training plan.
         evaluation: how every number is obtained.
         seed: of every random choice in training: initial weights, batches, draws, dropout.
-        split_seed: of the random choices of the splitter and of the noise, apart from ``seed``, so that several seeds can be compared on one
+        split_seed: of the random choices of splitter and noise, apart from ``seed``, so that several seeds can be compared on one
             split.
 
     Raises:

@@ -1,6 +1,6 @@
 """Scores of rows against candidates of their own, without the vectors of the candidates in memory.
 
-``(table[ids] @ query)`` needs R x K x D numbers, and its gradient as many again. Here a candidate's vector is read from the table, multiplied
+``(table[ids] @ query)`` needs R x K x D numbers, and its gradient as many again. Here a candidate's vector is read, multiplied
 and forgotten, so that only the R x K scores are kept; the backward pass visits the candidates with a slope other than 0 alone, which for
 a loss with a margin (CCL, hinge) are few. On the CPU in float32 this is a compiled kernel (numba), elsewhere torch operations; equal up to
 rounding. Shapes: R rows, K candidates a row, N items, D width.
@@ -28,7 +28,7 @@ def gather_dot(query: Tensor, table: Tensor, ids: Tensor, *, cosine: bool = Fals
         sparse: the gradient of the table names the rows it touches, for an optimiser that moves those only.
     """
     if _compiled(query, table):
-        found: Tensor = _GatherDot.apply(query, table, ids, cosine, sparse)
+        found: Tensor = _GatherDot.apply(query, table, ids, cosine, sparse)  # type: ignore[no-untyped-call]
         return found
     vectors = F.embedding(ids, table, sparse=sparse)
     return ((F.normalize(vectors, dim=-1) if cosine else vectors) @ query[:, :, None])[..., 0]
@@ -54,7 +54,7 @@ class _GatherDot(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         from recsys import gather_kernel
 

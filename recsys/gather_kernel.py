@@ -66,7 +66,7 @@ def touched(slope, ids, slot, rows):  # type: ignore[no-untyped-def]  # pragma: 
 def item_gradient(slope, query, ids, slot, rows, table, inverse, score, out, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
     """out[slot[j]] += slope[r, k] query[r] for the slots a..b, in the order of rows and columns: each call owns its slots.
 
-    For cosines the part along the item's own vector is taken out: (sum of g q - (sum of g s) e / |e|) / |e|. rows int64 [M]: item of a slot.
+    For cosines the part along the item's own vector is taken out: (sum of g q - (sum of g s) e / |e|) / |e|. rows int64 [M]: of a slot.
     """
     cosine = len(inverse) > 0
     along = np.zeros(b - a if cosine else 0, np.float32)

@@ -70,7 +70,9 @@ def matrix(train: Log) -> sparse.csr_array:
 
 def products(left: sparse.csr_array, right: sparse.csr_array) -> Iterator[tuple[int, sparse.csr_array]]:
     """Rows of left @ right without its diagonal, some at a time: the number of the first, and the rows, their columns ascending."""
-    work = sparse.csr_array((np.ones_like(left.data), left.indices, left.indptr), shape=left.shape) @ np.diff(right.indptr).astype(np.float64)
+    work = sparse.csr_array((np.ones_like(left.data), left.indices, left.indptr), shape=left.shape) @ np.diff(right.indptr).astype(
+        np.float64
+    )
     edges = np.flatnonzero(np.diff(work.cumsum() // BLOCK, prepend=-1, append=np.inf))
     for a, b in zip(edges[:-1], edges[1:], strict=True):
         rows = left[a:b] @ right
@@ -81,6 +83,11 @@ def products(left: sparse.csr_array, right: sparse.csr_array) -> Iterator[tuple[
 def row_of(rows: sparse.csr_array) -> np.ndarray:
     """int64 [nnz]: the row of each entry."""
     return np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+
+
+def with_data(rows: sparse.csr_array, data: np.ndarray) -> sparse.csr_array:
+    """The same entries with other values [nnz]."""
+    return sparse.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
 
 
 def take(rows: sparse.csr_array, kept: np.ndarray) -> sparse.csr_array:
@@ -103,4 +110,4 @@ def largest(rows: sparse.csr_array, k: int) -> sparse.csr_array:
 def averaging(rows: sparse.csr_array) -> sparse.csr_array:
     """Each row divided by its sum of absolute values; a row of zeros stays."""
     total = np.bincount(row_of(rows), weights=np.abs(rows.data), minlength=rows.shape[0])
-    return sparse.csr_array((rows.data / np.where(total > 0, total, 1)[row_of(rows)], rows.indices, rows.indptr), shape=rows.shape)
+    return with_data(rows, rows.data / np.where(total > 0, total, 1)[row_of(rows)])

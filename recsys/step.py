@@ -185,7 +185,7 @@ class Step(nn.Module):
         return torch.stack([observed.sum(), (observed & self.catalog.injected(batch.owner, batch.target)).sum()])
 
     def figures(self) -> dict[str, float]:
-        """Where noise was added to the training log: its share among the rows that the batches offered in the epoch that has just ended, and
+        """Where noise was added to the training log: its share among the rows that the batches offered in the epoch that just ended, and
         among those that were learnt from (a sampler may keep some only)."""
         if self.noise is None:
             return {}

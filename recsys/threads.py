@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -28,7 +29,7 @@ def share(work: Callable[[int, int], None], rows: int, *, worth: bool = True) ->
         work(0, rows)
         return
     edges = [rows * i // threads for i in range(threads + 1)]
-    others = [_pool(threads).submit(work, a, b) for a, b in zip(edges[1:-1], edges[2:], strict=True)]
+    others = [_pool(threads).submit(work, a, b) for a, b in itertools.pairwise(edges[1:])]
     work(edges[0], edges[1])
     for other in others:
         other.result()

@@ -15,7 +15,7 @@ from recsys.scorer import DotScorer
 class Item2Vec(Model):
     """item2vec as a continuous bag of items: score(i) = (mean of the input vectors of the owner's other items) . (output vector of i).
 
-    Barkan and Koenigstein 2016 (arXiv 1603.04259) with their set-wise window (all other items of the owner are context), in the CBOW form of
+    Barkan and Koenigstein 2016 (arXiv 1603.04259) with their set-wise window (an owner's other items are the context), in the CBOW form of
     Mikolov et al. 2013: the mean of the context predicts the target. The gradient of an input vector carries the 1 / |context| of the mean;
     word2vec.c leaves it out, which is why its CBOW falls behind skip-gram (Irsoy, Benton and Stratos 2021, arXiv 2012.15332). Meant for the
     loss BCE and the sampler Popularity(power=0.75), and the batch policy Subsampled for frequent items; all others work too. This is also

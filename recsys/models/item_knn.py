@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from recsys.data.log import Log
-from recsys.item_item import ItemItem, averaging, largest, matrix, products
+from recsys.item_item import ItemItem, averaging, largest, matrix, products, row_of, with_data
 
 
 class ItemKNN(ItemItem):
@@ -25,7 +25,7 @@ class ItemKNN(ItemItem):
         shrinkage: s_ij times n_ij / (n_ij + shrinkage), against similarities that rest on few owners (Bell and Koren 2007).
         normalize: the similarities of an item's neighbours are divided by their sum. A score is then the share of the neighbourhood that
             was read: items in small neighbourhoods rise.
-        weighting: "idf": an owner with h items counts log(U / h)^2 instead of 1 in dot products and norms (cosine, dot). tf-idf and BM25 of
+        weighting: "idf": an owner with h items counts log(N / h)^2 instead of 1 in dot products and norms (cosine, dot). tf-idf and BM25 of
             zeros and ones differ from it by a factor of each item alone, which a cosine divides out.
     """
 
@@ -56,12 +56,25 @@ class ItemKNN(ItemItem):
     def solve(self, train: Log) -> None:
         x = matrix(train)
         of_item = sparse.csr_array(x.T)
-        worth = np.ones(train.num_owners)
+        weighted = of_item
         if self.weighting == "idf":
-            worth = np.log(train.num_owners / np.diff(x.indptr).clip(1)) ** 2
-        weighted = sparse.csr_array((of_item.data * worth[of_item.indices].astype(np.float32), of_item.indices, of_item.indptr), of_item.shape)
+            weight = np.log(x.shape[1] / np.diff(x.indptr).clip(1)) ** 2
+            weighted = with_data(of_item, weight[of_item.indices].astype(np.float32))
         size = weighted.sum(axis=1)
         near = []
         for first, both in products(weighted, x):
-            of, other = (first + both.nonzero()[0], both.indices) if False else (np.zeros(0), np.zeros(0))
-        del near, size, of, other
+            similar = self._similar(both, size[first + row_of(both)], size[both.indices])
+            if self.shrinkage:
+                count = of_item[first : first + both.shape[0]] @ x if self.weighting == "idf" else both
+                similar = sparse.csr_array(similar.multiply(with_data(count, count.data / (count.data + self.shrinkage))))
+            near.append(largest(similar, self.k))
+        by_item = sparse.csr_array(sparse.vstack(near))
+        self.keep((averaging(by_item) if self.normalize else by_item).T)
+
+    def _similar(self, both: sparse.csr_array, size: np.ndarray, other: np.ndarray) -> sparse.csr_array:
+        """Similarities of the pairs in ``both``, whose items have these sizes [nnz]."""
+        if self.similarity == "dot":
+            return both
+        if self.similarity == "jaccard":
+            return with_data(both, both.data / (size + other - both.data))
+        return with_data(both, both.data / np.sqrt(size * other).clip(np.finfo(np.float32).tiny))

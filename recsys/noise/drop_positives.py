@@ -9,7 +9,7 @@ from recsys.noise.noise import Noise
 class DropPositives(Noise):
     """Missing positives: of an owner with n distinct items in training, ``int(share * n)`` lose all their events, drawn uniformly.
 
-    The opposite error of :class:`AddPositives`: what is lost becomes a negative that is none. Owners and items stay those of the split, so an
+    The opposite error of :class:`AddPositives`: what is lost becomes a negative that is none. Owners and items stay as they were, so an
     item may have no event left; an owner keeps at least one. Drawn as :func:`recsys.data.simulate.drop_positives` says.
 
     Args:

@@ -33,16 +33,18 @@ class Noise:
         ``dropped``; ``share``, the added events among all, and ``owner_share``, the mean over owners of their own (what batches of users
         drawn uniformly hold); ``relevant``, the added events that are relevant to a query, by part. The fingerprint stays: the queries and
         their answers are the same."""
-        folds, told = {}, {}
+        folds: dict[str, Fold] = {}
+        told = {}
         for name in ("select", "refit"):
             fold: Fold = getattr(data, name)
             noisy = self.apply(fold.train, seed=seed)
             held = {
-                part: replace(holdout, histories=_histories(holdout.histories, fold.train, noisy)) for part, holdout in fold.holdouts.items()
+                part: replace(holdout, histories=_histories(holdout.histories, fold.train, noisy))
+                for part, holdout in fold.holdouts.items()
             }
             folds[name] = replace(fold, train=noisy, holdouts=held)
             told[name] = _told(fold.train, noisy, held)
-        return replace(data, **folds, report={**data.report, "noise": told})
+        return replace(data, select=folds["select"], refit=folds["refit"], report={**data.report, "noise": told})
 
 
 def _pairs(log: Log, which: Tensor | None = None) -> Tensor:

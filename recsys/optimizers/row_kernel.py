@@ -7,6 +7,7 @@ would not be vectorised.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numba
@@ -34,7 +35,7 @@ def _add_up(rows, values, slot):  # type: ignore[no-untyped-def]  # pragma: no c
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _touched(rows, values, p, m, v, slot, rate, beta1, beta2, scale, eps, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Adam on the rows that are there. The time goes into fetching rows of p, m and v (a permuted table costs four times a sequential one)."""
+    """Adam on the rows that are there. The time goes into fetching rows of p, m and v (permuted, four times as much as in order)."""
     one = np.float32(1)
     for i in range(a, b):
         r = rows[i]
@@ -50,7 +51,7 @@ def _touched(rows, values, p, m, v, slot, rate, beta1, beta2, scale, eps, a, b):
 
 @numba.njit(cache=True, error_model="numpy", nogil=True)
 def _every(values, p, m, v, slot, rate, beta1, beta2, scale, eps, decay, shrink, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
-    """Adam on all rows, those without a gradient too: their moments fade and go on moving them. decay: L2 term; shrink: decoupled factor."""
+    """Adam on all rows, those without a gradient too: their moments fade and go on moving them. decay: L2 term; shrink: decoupled one."""
     one = np.float32(1)
     for r in range(a, b):
         i = slot[r]
@@ -93,7 +94,7 @@ def update_touched(p: Tensor, grad: Tensor, m: Tensor, v: Tensor, numbers: tuple
     (rows, values), slot = _parts(grad), _slot(len(p))
     _add_up(rows, values, slot)
     arrays: tuple[Any, ...] = (rows, values, p.detach().numpy(), m.numpy(), v.numpy(), slot, *map(np.float32, numbers))
-    share(lambda a, b: _touched(*arrays, a, b), len(rows), worth=values.size >= _WORTH)
+    share(partial(_touched, *arrays), len(rows), worth=values.size >= _WORTH)
     _clear(rows, slot)
 
 
@@ -105,7 +106,7 @@ def update_every(p: Tensor, grad: Tensor, m: Tensor, v: Tensor, numbers: tuple[f
     (rows, values), slot = _parts(grad), _slot(len(p))
     _add_up(rows, values, slot)
     arrays: tuple[Any, ...] = (values, p.detach().numpy(), m.numpy(), v.numpy(), slot, *map(np.float32, numbers))
-    share(lambda a, b: _every(*arrays, a, b), len(p), worth=p.numel() >= _WORTH)
+    share(partial(_every, *arrays), len(p), worth=p.numel() >= _WORTH)
     _clear(rows, slot)
 
 
@@ -115,7 +116,7 @@ def update_dense(p: Tensor, grad: Tensor, m: Tensor, v: Tensor, numbers: tuple[f
         _every_row[len(p)] = np.arange(len(p), dtype=np.int32)
     values = grad.contiguous().numpy()
     arrays: tuple[Any, ...] = (values, p.detach().numpy(), m.numpy(), v.numpy(), _every_row[len(p)], *map(np.float32, numbers))
-    share(lambda a, b: _every(*arrays, a, b), len(p), worth=p.numel() >= _WORTH)
+    share(partial(_every, *arrays), len(p), worth=p.numel() >= _WORTH)
 
 
 def add_up(grad: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class PersonalLoss(Refine):
     where l is the experiment's own loss of a row against the base's draw. The paper's draw is ``Unseen(1, per="group")``: one negative, the
     same for all candidates of a user. No gradient passes through P; what the base has drawn for the kept row stays as it is.
 
-    In the first ``warmup`` epochs one row of each group is drawn uniformly, which is a plain draw of one row of the user. A large temperature
+    In the first ``warmup`` epochs one row of each group is drawn uniformly, a plain draw of one row of the user. A large temperature
     tends to the same in every epoch, to the bit; groups of one row leave the base as it is. Drawn by the Gumbel-max trick in float64.
     """
 
