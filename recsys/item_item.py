@@ -1,13 +1,14 @@
 """Models of item-item weights: the score of item j is the sum of W[i, j] over the distinct items i of the history.
 
-Shapes: U owners, N items, Q queries. X [U, N] is 1 where training has the pair and 0 elsewhere: repeats count once, and ``Log.weight`` is not
-read, since a history has no weights and its items could not be counted alike. The owner does not matter, so users that training has not seen
-and growing sessions are answered like all others; an empty history scores 0 everywhere.
+Shapes: U owners, N items, Q queries. X [U, N] is 1 where training has the pair and 0 elsewhere: repeats count once, and ``Log.weight`` is
+not read, since a history has no weights and its items could not be counted alike. The owner does not matter, so users that training has not
+seen and growing sessions are answered like all others; an empty history scores 0 everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ def products(left: sparse.csr_array, right: sparse.csr_array) -> Iterator[tuple[
         np.float64
     )
     edges = np.flatnonzero(np.diff(work.cumsum() // BLOCK, prepend=-1, append=np.inf))
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         rows = left[a:b] @ right
         rows.sort_indices()
         yield int(a), take(rows, rows.indices != a + row_of(rows))

@@ -20,9 +20,27 @@ from recsys.cleaning import (
     Threshold,
     TimeWindow,
 )
-from recsys.losses import BCE, BPO, BPR, CCL, NBPO, WMF, NBPOo, NBPOs, RelMF, Softmax
+from recsys.losses import (
+    BCE,
+    BPO,
+    BPR,
+    CCL,
+    GBCE,
+    NBPO,
+    WARP,
+    WMF,
+    BPRMax,
+    DebiasedContrastive,
+    Hinge,
+    NBPOo,
+    NBPOs,
+    RelMF,
+    SelfAdversarial,
+    Softmax,
+    Top1Max,
+)
 from recsys.metrics import F1, MAP, MRR, NDCG, AveragePopularity, Coverage, HitRate, Precision, Recall, RecallCapped
-from recsys.models import MF, ExpoMF, Item2Vec, LightGCN, NeuMF, Popular, SimpleX
+from recsys.models import EASE, IALS, MF, SLIM, ExpoMF, Item2Vec, ItemKNN, LightGCN, NeuMF, Popular, Random, RP3beta, SimpleX
 from recsys.propensity import Independent
 from recsys.sampling import (
     All,
@@ -78,6 +96,13 @@ CASES: dict[type, list[Any]] = {
     # losses
     BPR: [BPR()],
     CCL: [CCL(), CCL(margin=0.0, weight=1.0)],
+    BPRMax: [BPRMax(), BPRMax(penalty=0.1)],
+    DebiasedContrastive: [DebiasedContrastive(), DebiasedContrastive(positive_share=0.2, temperature=1.0)],
+    GBCE: [GBCE(), GBCE(calibration=0.0)],
+    Hinge: [Hinge()],
+    SelfAdversarial: [SelfAdversarial(), SelfAdversarial(sharpness=0.3, margin=2.0)],
+    Top1Max: [Top1Max()],
+    WARP: [WARP()],
     BPO: [BPO()],
     NBPO: [NBPO(), NBPO(dim=3, init=1.0)],
     NBPOo: [NBPOo(dim=4)],
@@ -104,6 +129,17 @@ CASES: dict[type, list[Any]] = {
     Item2Vec: [Item2Vec(dim=16)],
     ExpoMF: [ExpoMF(dim=4, penalty=0.1, init_std=0.1)],
     Popular: [Popular()],
+    Random: [Random(), Random(seed=1)],
+    ItemKNN: [
+        ItemKNN(),
+        ItemKNN(k=5, similarity="jaccard", shrinkage=2.0),
+        ItemKNN(k=5, similarity="dot", normalize=True),
+        ItemKNN(shrinkage=1.0, weighting="idf"),
+    ],
+    EASE: [EASE(), EASE(penalty=1.0)],
+    RP3beta: [RP3beta(), RP3beta(k=30, alpha=0.5, beta=0.3, normalize=True)],
+    SLIM: [SLIM(), SLIM(l1=0.0, l2=10.0, candidates=30)],
+    IALS: [IALS(factors=4, regularization=0.1), IALS(factors=4, regularization=0.1, alpha=5.0, use_cg=False)],
     # splitters
     LastN: [LastN(), LastN(n=2, validation=1)],
     GlobalTime: [GlobalTime()],
@@ -147,6 +183,7 @@ OPTIONS: dict[type, dict[str, Any]] = {
     ByUser: {"covers": False},
     Balanced: {"covers": False},
     Popular: {"personal": False},
+    Random: {"personal": False},
 }
 
 

@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
-OPTIONAL = {"mlflow", "optuna", "pandas", "matplotlib", "plotly", "seaborn", "ranx", "pytest", "hypothesis"}
+OPTIONAL = {"mlflow", "optuna", "implicit", "threadpoolctl", "pandas", "matplotlib", "plotly", "seaborn", "ranx", "pytest", "hypothesis"}
 LIBRARY = sorted((ROOT / "recsys").rglob("*.py"))
 
 # Role package -> the classes that stand for the role and are no part themselves

@@ -17,10 +17,12 @@ class Loss(Part):
     positive alone is worth.
 
     ``surrogate`` (class attribute): its gradient is by design not that of its value, but of a surrogate that the docstring states; the
-    value is what is reported and what samplers compare.
+    value is what is reported and what samplers compare. ``monotone`` (class attribute): a higher score of the positive never makes the value
+    worse; False for a mean over those candidates that the positive has not passed yet.
     """
 
     surrogate: ClassVar[bool] = False
+    monotone: ClassVar[bool] = True
 
     def needs(self) -> dict[str, str]:
         return {"negatives": "it contrasts the target with candidates", "positives": "every row must be a positive"}

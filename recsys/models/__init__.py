@@ -1,12 +1,33 @@
 """Models: what scores items for a user or a history."""
 
+from recsys.models.ease import EASE
 from recsys.models.expo_mf import ExpoMF
+from recsys.models.ials import IALS
 from recsys.models.item2vec import Item2Vec
+from recsys.models.item_knn import ItemKNN
 from recsys.models.lightgcn import LightGCN
 from recsys.models.mf import MF
 from recsys.models.model import Model
 from recsys.models.neumf import NeuMF
 from recsys.models.popular import Popular
+from recsys.models.random import Random
+from recsys.models.rp3beta import RP3beta
 from recsys.models.simplex import SimpleX
+from recsys.models.slim import SLIM
 
-__all__ = ["MF", "ExpoMF", "Item2Vec", "LightGCN", "Model", "NeuMF", "Popular", "SimpleX"]
+__all__ = [
+    "EASE",
+    "IALS",
+    "MF",
+    "SLIM",
+    "ExpoMF",
+    "Item2Vec",
+    "ItemKNN",
+    "LightGCN",
+    "Model",
+    "NeuMF",
+    "Popular",
+    "RP3beta",
+    "Random",
+    "SimpleX",
+]

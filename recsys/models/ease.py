@@ -24,11 +24,11 @@ class EASE(ClosedForm):
 
         B = argmin |X - X B|^2 + ``penalty`` |B|^2  with  diag(B) = 0        B = I - P / diag(P),   P = (X'X + penalty I)^-1    (eq. 8)
 
-    where column j is divided by P_jj. X [U, N] is 1 where training has the pair (see :mod:`recsys.item_item`), and the score of item j is the
-    sum of B[i, j] over the distinct items i of the history; an empty history scores 0 everywhere.
+    where column j is divided by P_jj. X [U, N] is 1 where training has the pair (see :mod:`recsys.item_item`), and the score of item j is
+    the sum of B[i, j] over the distinct items i of the history; an empty history scores 0 everywhere.
 
-    B is dense. One float32 matrix of N x N is all that is held: X'X is written into it, and Cholesky factor, inverse and B take its place, in
-    about N^3 operations. Data for which the system has no such memory are refused.
+    B is dense. One float32 matrix of N x N is all that is held: X'X is written into it, and Cholesky factor, inverse and B take its place,
+    in about N^3 operations. Data for which the system has no such memory are refused.
     """
 
     def __init__(self, *, penalty: float = 100.0) -> None:
@@ -78,7 +78,7 @@ def _refuse_if_too_large(items: int) -> None:
     wanted, free = 4 * items**2, _available()
     if free is not None and wanted > free:
         raise RunError(
-            f"EASE needs {wanted / 2**30:.1f} GiB for the weights of {items:,} x {items:,} items, and {free / 2**30:.1f} GiB are available; "
+            f"EASE needs {wanted / 2**30:.1f} GiB for the weights of {items:,} x {items:,} items, and {free / 2**30:.1f} GiB are free; "
             "take SLIM or ItemKNN, whose weights are sparse, or leave rare items out (MinSupport)"
         )
 

@@ -11,9 +11,9 @@ from recsys.recommender import ClosedForm
 class Random(ClosedForm):
     """Every query gets a random ranking of its own: the floor, and what a metric is worth by chance.
 
-    The score of item i for query q is a uniform number in [0, 1) hashed from ``seed``, the query's owner, the multiset of its history, and i
-    (the finaliser of SplitMix64, Steele, Lea and Flood 2014, over 64-bit integers). So a query is always answered alike, whatever the other
-    queries, devices and threads, and a session anew at every step. float64, so that ties are as rare as chance has them.
+    The score of item i for query q is a uniform number in [0, 1) hashed from ``seed``, the query's owner, the items of its history with
+    their multiplicities, and i (the finaliser of SplitMix64, Steele, Lea and Flood 2014). So a query is always answered alike, whatever the
+    other queries, the device and the threads, and a session anew at every step. float64: 53 random bits, so that there are no ties.
     """
 
     def __init__(self, *, seed: int = 0) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -22,13 +24,13 @@ class SLIM(ItemItem):
     ``ElasticNet(alpha, l1_ratio)`` has l1 = U alpha l1_ratio and l2 = U alpha (1 - l1_ratio).
 
     Coordinate descent on the residual x_j - X w: all items that may have a weight are visited in order of their codes, then those with a
-    weight until they move by at most ``tolerance``, then all again, until nothing moves more or the visits to all are ``sweeps``. An item has
-    no weight where n_ij <= l1 (n_ij: owners of both), since the products of zeros and ones are never negative: these are left out, and this
-    is exact. Compiled, threads share the items, and the result does not depend on their number.
+    weight until they move by at most ``tolerance``, then all again, until none moves by more, at most ``sweeps`` times. An item has no
+    weight where n_ij <= l1 (n_ij: owners of both), since the columns of X have no negative products: these are left out, and this is exact.
+    Compiled; threads share the items, and their number changes nothing.
 
     Args:
-        candidates: only the items with the largest cosine n_ij / sqrt(n_i n_j) may have a weight, this many of each item (the paper's fsSLIM;
-            of equal ones the lower code). None: all.
+        candidates: only the items with the largest cosines n_ij / sqrt(n_i n_j) may have a weight, this many of each item (the paper's
+            fsSLIM; of equal ones the lower code). None: all.
     """
 
     def __init__(
@@ -48,15 +50,16 @@ class SLIM(ItemItem):
     def solve(self, train: Log) -> None:
         from recsys import slim_kernel
 
+        descend: Any = slim_kernel.descend
         x = matrix(train)
         items = train.num_items
         of_item = sparse.csr_array(x.T)
-        lists = tuple(np.asarray(part, dtype=np.int64) for part in (x.indptr, of_item.indptr)), (x.indices, of_item.indices)
-        (of_owner, by_item), (item, owner) = lists
-        numbers = self.l1, self.l2, items if self.candidates is None else self.candidates, self.tolerance, self.sweeps
+        pairs = (part.astype(kind) for part, kind in ((x.indptr, "i8"), (x.indices, "i4"), (of_item.indptr, "i8"), (of_item.indices, "i4")))
+        most = items if self.candidates is None else self.candidates
+        given = *pairs, float(self.l1), float(self.l2), most, self.tolerance, self.sweeps
         found = []
-        for first in range(0, items, size := max(1, CELLS // max(1, items))):
+        for first in range(0, items, size := max(1, CELLS // items)):
             weights = np.zeros((min(size, items - first), items), dtype=np.float32)
-            share(lambda a, b: slim_kernel.descend(of_owner, item, by_item, owner, *numbers, first, weights, a, b), len(weights))
+            share(partial(descend, *given, first, weights), len(weights))
             found.append(sparse.csr_array(weights))
         self.keep(sparse.csr_array(sparse.vstack(found).T))
