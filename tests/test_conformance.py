@@ -52,6 +52,7 @@ from recsys.sampling import (
     Misranked,
     Mix,
     Nothing,
+    PersonalLoss,
     Popularity,
     ReweightedLoss,
     SelfWeighted,
@@ -93,6 +94,7 @@ CASES: dict[type, list[Any]] = {
     TruncatedLoss: [TruncatedLoss(Uniform(5), rate=0.5, steps=4000), TruncatedLoss(Soft(Uniform(9), k=2), rate=0.5, steps=2)],
     Nothing: [Nothing()],
     InversePropensity: [InversePropensity(Unseen(3)), InversePropensity(TopK(Uniform(9), k=2), propensity=Independent(), clip=0.5)],
+    PersonalLoss: [PersonalLoss(Uniform(3, per="group")), PersonalLoss(Uniform(3, per="row"), temperature=5.0, warmup=0)],
     # losses
     BPR: [BPR()],
     CCL: [CCL(), CCL(margin=0.0, weight=1.0)],

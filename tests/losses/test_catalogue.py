@@ -98,7 +98,9 @@ def test_debiased_contrastive_without_bias_is_the_sampled_softmax_and_by_hand_wi
     assert torch.allclose(DebiasedContrastive(positive_share=0.0, temperature=0.5)(case), Softmax(temperature=0.5)(case))
     own, others = math.exp(0.6 / 0.5), sum(math.exp(x / 0.5) for x in (0.1, 0.3, -0.5)) / 3
     g = max((others - 0.1 * own) / 0.9, math.exp(-1 / 0.5))
-    assert float(DebiasedContrastive(positive_share=0.1, temperature=0.5)(case)[0].detach()) == pytest.approx(-math.log(own / (own + 3 * g)))
+    assert float(DebiasedContrastive(positive_share=0.1, temperature=0.5)(case)[0].detach()) == pytest.approx(
+        -math.log(own / (own + 3 * g))
+    )
 
 
 def test_debiased_contrastive_never_goes_below_its_floor():

@@ -207,7 +207,7 @@ def test_a_metric_of_ones_own(tmp_path: object, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("recal@20", r"did you mean 'recall@20'\? known: average_popularity, coverage, hit_rate, map, mrr, ndcg, precision, recall"),
+        ("recal@20", r"did you mean 'recall@20'\? known: average_popularity, coverage, f1, hit_rate, map, mrr, ndcg, precision, recall"),
         ("auc@20", "no metric 'auc@20'; (did you mean .*)?known: "),
         ("recall", "not of the form name@k"),
         ("recall@0", "not of the form name@k"),

@@ -230,7 +230,10 @@ def test_help_on_parts(said: Said) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["trian"], "no command 'trian'; there are: compare, config, data, evaluate, quickstart, recommend, train. Did you mean train?"),
+        (
+            ["trian"],
+            "no command 'trian'; there are: compare, config, data, evaluate, quickstart, recommend, results, train. Did you mean train?",
+        ),
         (
             ["data", "decribe"],
             "recsys data: no command 'decribe'; there are: describe, prepare, audit, download, generate. Did you mean describe?",
@@ -242,7 +245,10 @@ def test_help_on_parts(said: Said) -> None:
         (["train", "tiny.yaml", "--model.dim"], "recsys train: --model.dim needs a value: --model.dim=VALUE"),
         (["train", "tiny.yaml", "--model.dim", "--json"], "recsys train: --model.dim needs a value: --model.dim=VALUE"),
         (["train", "tiny.yaml", "--tracking", "paper"], "recsys train: argument --tracking: invalid choice: 'paper' (choose from"),
-        (["train", "tiny.yaml", "--model.dmi=3"], "model.dmi: MF has no option 'dmi'; it has: dim, bias, init_std. Did you mean 'dim'?"),
+        (
+            ["train", "tiny.yaml", "--model.dmi=3"],
+            "model.dmi: MF has no option 'dmi'; it has: dim, bias, init_std, init_law, similarity, dropout. Did you mean 'dim'?",
+        ),
         (["train", "tiny.yaml", "--model.dim=a"], "model.dim: 'a' (str) is not allowed; allowed: int"),
         (["train", "tiny.yaml", "--sampler=BPR"], "sampler: BPR is a Loss (recsys.losses.BPR), not a Sampler; allowed: "),
         (
