@@ -25,19 +25,27 @@ from recsys.losses import (
     BPO,
     BPR,
     CCL,
+    CML,
     GBCE,
     NBPO,
     WARP,
     WMF,
+    AdaptiveMargin,
+    Alignment,
+    Asymmetric,
     BPRMax,
     DebiasedContrastive,
+    EntropyMaximization,
     Hinge,
+    MarginMSE,
     NBPOo,
     NBPOs,
+    ProductOfExperts,
     RelMF,
     SelfAdversarial,
     Softmax,
     Top1Max,
+    WeightedMSE,
 )
 from recsys.metrics import F1, MAP, MRR, NDCG, AveragePopularity, Coverage, HitRate, Precision, Recall, RecallCapped
 from recsys.models import EASE, IALS, MF, SLIM, ExpoMF, Item2Vec, ItemKNN, LightGCN, NeuMF, Popular, Random, RP3beta, SimpleX
@@ -54,6 +62,7 @@ from recsys.sampling import (
     Nothing,
     PersonalLoss,
     Popularity,
+    Queue,
     ReweightedLoss,
     SelfWeighted,
     Soft,
@@ -66,7 +75,7 @@ from recsys.sampling import (
 )
 from recsys.splitting import GlobalTime, KFoldUsers, LastN, NewUsers, Predefined, SessionTime, UserFraction
 from recsys.testing import check_batches, check_loss, check_metric, check_model, check_sampler, check_splitter, check_step
-from recsys.testing.worlds import LastItem
+from recsys.testing.worlds import LastItem, finished_run, users
 
 UNIFORM = [Uniform(5, per=per, exclude=exclude) for per in ("row", "group", "batch") for exclude in ("nothing", "positive", "seen")]
 
@@ -94,10 +103,19 @@ CASES: dict[type, list[Any]] = {
     TruncatedLoss: [TruncatedLoss(Uniform(5), rate=0.5, steps=4000), TruncatedLoss(Soft(Uniform(9), k=2), rate=0.5, steps=2)],
     Nothing: [Nothing()],
     InversePropensity: [InversePropensity(Unseen(3)), InversePropensity(TopK(Uniform(9), k=2), propensity=Independent(), clip=0.5)],
+    Queue: [Queue(200), Queue(200, exclude="seen")],
     PersonalLoss: [PersonalLoss(Uniform(3, per="group")), PersonalLoss(Uniform(3, per="row"), temperature=5.0, warmup=0)],
     # losses
     BPR: [BPR()],
     CCL: [CCL(), CCL(margin=0.0, weight=1.0)],
+    CML: [CML(), CML(margin=2.0)],
+    AdaptiveMargin: [AdaptiveMargin()],
+    Alignment: [Alignment()],
+    Asymmetric: [Asymmetric(), Asymmetric(gamma_positive=1.0, gamma_negative=0.5, margin=0.0)],
+    EntropyMaximization: [EntropyMaximization()],
+    MarginMSE: [MarginMSE(finished_run(users()))],
+    ProductOfExperts: [ProductOfExperts(), ProductOfExperts(strength=0.5, temperature=0.3, logq=True)],
+    WeightedMSE: [WeightedMSE(), WeightedMSE(weight=0.5)],
     BPRMax: [BPRMax(), BPRMax(penalty=0.1)],
     DebiasedContrastive: [DebiasedContrastive(), DebiasedContrastive(positive_share=0.2, temperature=1.0)],
     GBCE: [GBCE(), GBCE(calibration=0.0)],

@@ -11,6 +11,7 @@ from recsys.sampling.mix import Mix
 from recsys.sampling.nothing import Nothing
 from recsys.sampling.personal_loss import PersonalLoss
 from recsys.sampling.popularity import Popularity
+from recsys.sampling.queue import Queue
 from recsys.sampling.reweighted_loss import ReweightedLoss
 from recsys.sampling.sampler import Proposal, Refine, Sampler
 from recsys.sampling.self_weighted import SelfWeighted
@@ -35,6 +36,7 @@ __all__ = [
     "PersonalLoss",
     "Popularity",
     "Proposal",
+    "Queue",
     "Refine",
     "ReweightedLoss",
     "Sampler",

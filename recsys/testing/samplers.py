@@ -19,7 +19,7 @@ from recsys.step import Scored, Step
 from recsys.testing import worlds
 from recsys.testing.expect import check_configuration, expect, same
 
-DRAWS = 300
+DRAWS, WARM = 300, 12
 
 
 def check_sampler(sampler: Sampler) -> None:
@@ -132,10 +132,19 @@ def _counted(step: Step) -> None:
     observed = torch.zeros(items, dtype=torch.double)
     expected = torch.zeros(items, dtype=torch.double)
     steps = len(step.batches.plan)
-    for at in range(DRAWS):
+    for at in range(WARM + DRAWS):
+        if at % steps == 0:
+            step.begin_epoch(1 + at // steps)  # a plan of its own, so that what is remembered is not the same batches over and over
         batch = step.examples.batch(step.batches.plan[at % steps])
+        view = worlds.view_of(step, batch, at)
         with torch.no_grad():
-            draw = sampler(worlds.view_of(step, batch, at))
+            draw = sampler(view)
+        for part in sampler.modules():  # a sampler with memory goes on remembering
+            if isinstance(part, Sampler):
+                part.end_step(view, draw)
+        if at < WARM:
+            continue
+        with torch.no_grad():
             promised = _expected(step, batch, at)
             promised = promised if draw.rows is None else promised[draw.rows]
             rows = len(promised)

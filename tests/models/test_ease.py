@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from recsys.data.log import Histories, Log
+from recsys.errors import RunError
+from recsys.models import EASE
+from recsys.models import ease as module
+from recsys.testing import worlds
+
+
+def fitted(log: Log, penalty: float) -> EASE:
+    model = EASE(penalty=penalty)
+    (epoch,) = model.fit(log)
+    assert epoch.rows == len(log)
+    return model
+
+
+def dense(log: Log) -> np.ndarray:
+    x = np.zeros((log.num_owners, log.num_items))
+    x[log.owners.numpy(), log.items.numpy()] = 1
+    return x
+
+
+def regressed(x: np.ndarray, penalty: float) -> np.ndarray:
+    """Each item on all the others, one ridge regression after the other."""
+    weights = np.zeros((x.shape[1],) * 2)
+    for j in range(x.shape[1]):
+        others = np.delete(np.arange(x.shape[1]), j)
+        a = x[:, others]
+        weights[others, j] = np.linalg.solve(a.T @ a + penalty * np.eye(len(others)), a.T @ x[:, j])
+    return weights
+
+
+@pytest.mark.parametrize("rows", [1, 7, 512])
+@pytest.mark.parametrize("penalty", [0.5, 80.0])
+def test_it_is_the_ridge_regression_of_each_item_on_all_others(rows: int, penalty: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS", rows)
+    log = worlds.users(num_users=50, events=900)
+    assert np.allclose(fitted(log, penalty).weight, regressed(dense(log), penalty), atol=2e-5)
+
+
+def test_two_items_worked_by_hand() -> None:
+    """Owners {0, 1}, {0}: of one variable the coefficient is n_01 / (n_i + penalty)."""
+    log = worlds._log(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0]), 2, 2, "user")
+    assert torch.allclose(fitted(log, 3.0).weight, torch.tensor([[0, 1 / 5], [1 / 4, 0]]))
+
+
+def test_scores_are_sums_over_distinct_items_of_a_session() -> None:
+    log = worlds.sessions()
+    model = fitted(log, 10.0)
+    assert np.allclose(model.weight, regressed(dense(log), 10.0), atol=2e-5)  # repeats are one pair
+    scores = model.scores(Histories.of([[3, 5, 3, 3], [], [7]]))
+    assert torch.allclose(scores, torch.stack([model.weight[3] + model.weight[5], torch.zeros(60), model.weight[7]]))
+
+
+def test_an_item_without_events_has_no_weights() -> None:
+    log = worlds._log(torch.tensor([0, 0, 1]), torch.tensor([0, 2, 0]), 2, 4, "user")
+    weight = fitted(log, 1.0).weight
+    assert not weight[[1, 3]].any() and not weight[:, [1, 3]].any() and weight[0, 2] > 0
+
+
+def test_a_matrix_that_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_available", lambda: 3 * 2**30)
+    log = worlds._log(torch.tensor([0]), torch.tensor([0]), 1, 40_000, "user")
+    with pytest.raises(RunError, match=r"EASE needs 6\.0 GiB for the weights of 40,000 x 40,000 items, and 3\.0 GiB are free; take SLIM"):
+        next(iter(EASE().fit(log)))
+
+
+def test_what_is_available_is_a_number_of_this_machine() -> None:
+    free = module._available()
+    assert free is None or 2**20 < free < 2**50
+
+
+@pytest.mark.parametrize("penalty", [0.0, -1.0, float("inf")])
+def test_a_wrong_penalty_is_refused(penalty: float) -> None:
+    with pytest.raises(ValueError, match="penalty"):
+        EASE(penalty=penalty)
