@@ -23,19 +23,15 @@ class BPRMax(Loss):
         self.penalty = penalty
 
     def forward(self, scored: Scored) -> Tensor:
-        weight = shares(scored)
-        log_weight = weight.clamp(min=torch.finfo(weight.dtype).tiny).log()
-        terms = scored.masked(log_weight + F.logsigmoid(scored.positive[:, None] - scored.negative))
-        some = scored.number() > 0
-        value = -torch.where(some[:, None], terms, 0.0).logsumexp(1)
-        value = torch.where(some, value, 0.0)
-        return value + self.penalty * (weight * scored.negative.square()).sum(1) if self.penalty else value
+        log_weight = log_shares(scored)
+        value = -(log_weight + F.logsigmoid(scored.positive[:, None] - scored.negative)).logsumexp(1)
+        if self.penalty:
+            value = value + self.penalty * (log_weight.exp() * scored.negative.square()).sum(1)
+        return torch.where(scored.number() > 0, value, 0.0)
 
 
-def shares(scored: Scored) -> Tensor:
-    """[R, K]: the softmax of a row's candidate scores, 0 where a candidate is not valid (and everywhere in a row without any)."""
-    lowest = torch.finfo(scored.negative.dtype).min
-    valid = scored.draw.valid
-    masked = scored.negative if valid is None else scored.negative.masked_fill(~valid, lowest)
-    weight = masked.softmax(1)
-    return weight if valid is None else weight * valid
+def log_shares(scored: Scored) -> Tensor:
+    """[R, K]: the logarithm of the softmax of a row's candidate scores, times the draw's shares if it has any; -inf where a candidate is not
+    valid, but in a row without any valid one, whose value means nothing."""
+    logit = scored.negative if scored.draw.share is None else scored.negative + scored.draw.share.clamp(min=1e-30).log()
+    return torch.where((scored.number() > 0)[:, None], scored.masked(logit), 0.0).log_softmax(1)

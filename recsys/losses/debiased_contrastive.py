@@ -14,7 +14,9 @@ class DebiasedContrastive(Loss):
 
     Chuang et al. 2020 (arXiv 2007.00224, equations 7 and 8) with one positive: a share ``positive_share`` of the candidates is taken to be
     positives unobserved, so g = max( (mean_j e^{s_j/t} - share e^{s+/t}) / (1 - share), e^{-1/t} ). The floor is the least that a cosine can
-    give, hence cosines. With share 0 this is the sampled softmax with temperature t.
+    give, hence cosines. With share 0 this is the sampled softmax with temperature t. With the sampler
+    :class:`recsys.sampling.SelfWeighted` and its alpha = beta / t it is the contrastive loss with hard negatives of Robinson et al. 2021
+    (arXiv 2010.04592), of concentration beta.
     """
 
     def __init__(self, *, positive_share: float = 0.05, temperature: float = 0.2) -> None:

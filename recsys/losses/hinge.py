@@ -10,8 +10,7 @@ from recsys.step import Scored
 class Hinge(Loss):
     """Pairwise hinge: the mean over candidates of max(0, ``margin`` - s+ + s_j).
 
-    Collaborative metric learning (Hsieh et al. 2017, equation 1) is this loss on distances: of vectors of length 1, |u - i|^2 = 2 - 2 cos, so
-    that a model of cosines with half the margin has the same gradients up to a factor.
+    On squared distances, weighted by ranks, it is collaborative metric learning: :class:`CML`.
     """
 
     def __init__(self, *, margin: float = 1.0) -> None:

@@ -12,7 +12,9 @@ class Softmax(Loss):
 
     ``logq``: subtract from each candidate's score the log of its expected count in the draw (Bengio and Senecal 2008; Yi et al. 2019),
     so that the loss tends to the full softmax as draws grow. The positive is there once by itself and is not corrected; the limit is
-    the full softmax only if the draw leaves the positive out. With the sampler ``All`` this is the full cross entropy.
+    the full softmax only if the draw leaves the positive out. With the sampler ``All`` this is the full cross entropy. With scores that are
+    cosines it is the InfoNCE loss (van den Oord et al. 2018, arXiv 1807.03748), which asks for a temperature
+    well below 1: at 1 the candidates of a cosine can never be told apart from the target by more than a factor of e^2.
     """
 
     def __init__(self, *, temperature: float = 1.0, logq: bool = False) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recsys.losses.bpr_max import shares
+from recsys.losses.bpr_max import log_shares
 from recsys.losses.loss import Loss
 from recsys.step import Scored
 
@@ -16,4 +16,4 @@ class Top1Max(Loss):
 
     def forward(self, scored: Scored) -> Tensor:
         terms = torch.sigmoid(scored.negative - scored.positive[:, None]) + torch.sigmoid(scored.negative.square())
-        return (shares(scored) * terms).sum(1)
+        return torch.where(scored.number() > 0, (log_shares(scored).exp() * terms).sum(1), 0.0)

@@ -40,4 +40,6 @@ class WARP(Loss):
         violators = (gap > 0).sum(1)
         rank = ((len(self.harmonic) - 1) * violators / scored.number().clamp(min=1)).long()
         weight = self.harmonic[torch.where(violators > 0, rank.clamp(min=1), 0)].to(gap.dtype)
-        return weight * gap.sum(1) / violators.clamp(min=1)
+        share = (gap > 0).to(gap.dtype) if scored.draw.share is None else (gap > 0) * scored.draw.share
+        total = share.sum(1)
+        return weight * (share * gap).sum(1) / torch.where(total > 0, total, 1.0)

@@ -28,8 +28,8 @@ def check_loss(loss: Loss) -> None:
     One finite value a row, with a finite gradient that agrees with finite differences (and does not where the class says ``surrogate``:
     test that gradient yourself); each row's value depends on that row alone; the order of candidates does not matter; invalid candidates
     change neither value nor gradient; a row without candidates is finite; scores of +-1e4 give no nan and no infinite gradient; a higher
-    positive is never worse; nothing is allocated on a default device. A loss on labels looks at no candidates, and a higher score of a row
-    labelled 0 is never better.
+    positive is never worse; nothing is allocated on a default device. A loss that needs no "negatives" looks at no candidates; for one on
+    labels, a higher score of a row labelled 0 is never better.
     """
     check_configuration(loss)
     loss = copy.deepcopy(loss)
@@ -43,7 +43,7 @@ def check_loss(loss: Loss) -> None:
     expect(torch.isfinite(value).all(), loss, "is not finite on ordinary scores")
     _gradient(loss, case)
     _rows_apart(loss, case, value)
-    if not labelled:
+    if "negatives" in loss.needs():
         _candidates(loss, case, value)
     _extremes(loss, case)
     growth = _loss(loss, replace(case, positive=case.positive + 0.1)) - value
@@ -74,6 +74,24 @@ def some_scored(scale: float = 1.0, labelled: bool = False) -> Scored:
     table = torch.randn(ITEMS, 8, generator=stream, dtype=torch.double) * scale / 8**0.5
     count = torch.full((ROWS, CANDIDATES), CANDIDATES / ITEMS, dtype=torch.double).log()
     return Scored.of(batch, DotScorer(query, table, batch.target), Draw((Pool(candidates),), log_count=count), step.catalog)
+
+
+def given_scores(
+    positive: list[float], negative: list[list[float]], valid: list[list[bool]] | None = None, share: list[list[float]] | None = None
+) -> Scored:
+    """The first rows of :func:`some_scored` with these scores instead (float64, with gradient), for numbers worked by hand."""
+    case = some_scored()
+    draw = replace(
+        case.draw.take(torch.arange(len(positive))),
+        pools=(Pool(case.draw.ids()[: len(positive), : len(negative[0])]),),
+        valid=None if valid is None else torch.tensor(valid),
+        share=None if share is None else torch.tensor(share, dtype=torch.double),
+        log_count=None,
+        rows=None,
+    )
+    rows = torch.arange(len(positive))
+    up, down = (torch.tensor(x, dtype=torch.double, requires_grad=True) for x in (positive, negative))
+    return Scored(up, down, case.batch.take(rows), case.score.take(rows), draw, case.catalog)
 
 
 def _loss(loss: Loss, case: Scored) -> Tensor:
@@ -133,7 +151,7 @@ def _extremes(loss: Loss, case: Scored) -> None:
         positive = torch.full_like(case.positive, size, dtype=torch.float32).requires_grad_()
         negative = torch.full_like(case.negative, -size, dtype=torch.float32).requires_grad_()
         value = _loss(loss, replace(case, positive=positive, negative=negative))
-        slopes = torch.autograd.grad(value.sum(), (positive, negative), allow_unused=True)
+        slopes = torch.autograd.grad(value.sum() + 0 * positive.sum(), (positive, negative), allow_unused=True)  # 0: if it asks for vectors
         expect(torch.isfinite(value).all(), loss, f"is not finite at scores of {size:+.0e}")
         expect(
             all(s is None or torch.isfinite(s).all() for s in slopes), loss, f"has a gradient that is not finite at scores of {size:+.0e}"

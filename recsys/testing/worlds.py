@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -15,7 +19,11 @@ from recsys.data.log import Histories, Log
 from recsys.examples import Examples, NextItem
 from recsys.losses import BPR, Loss
 from recsys.models import MF, Model
+from recsys.part import spec
 from recsys.randomness import generator, reseed_global
+from recsys.run import write_model
+from recsys.run_folder import RunFolder
+from recsys.recommender import ClosedForm
 from recsys.sampling import Sampler, Uniform
 from recsys.scorer import DotScorer
 from recsys.step import Step, View
@@ -108,6 +116,24 @@ def step_of(
     step = Step(model, batches, sampler or Uniform(8), loss or BPR(), seed=seed).setup(Catalog(log), examples)
     step.begin_epoch(1)
     return step
+
+
+def finished_run(log: Log, model: Model | ClosedForm | None = None, folder: Path | str | None = None) -> str:
+    """The folder of a finished run, for parts that read one: a model fitted on the log in closed form, or as it is before the first step
+    (MF if none is given). Without ``folder`` it is gone when the process ends."""
+    if folder is None:
+        folder = tempfile.mkdtemp(prefix="recsys-run-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    model = model or MF(dim=8, init_std=1.0)
+    reseed_global(0, "init")
+    if isinstance(model, ClosedForm):
+        model.solve(log)
+    else:
+        model.setup(Catalog(log))
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    RunFolder(folder).write_about({"status": "finished", "spec": {"model": spec(model)}, "fingerprint": ""})
+    write_model(Path(folder), model, log)
+    return str(folder)
 
 
 def view_of(step: Step, batch: Batch, at: int = 0, counts: bool = True) -> View:

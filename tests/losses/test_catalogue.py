@@ -10,17 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from recsys.losses import BCE, BPR, GBCE, WARP, BPRMax, DebiasedContrastive, Hinge, SelfAdversarial, Softmax, Top1Max
-from recsys.step import Scored
+from recsys.sampling import SelfWeighted, Uniform
+from recsys.step import Scored, View
+from recsys.testing.losses import given_scores as scored
 from recsys.testing.losses import some_scored
-
-
-def scored(positive: list[float], negative: list[list[float]], valid: list[list[bool]] | None = None) -> Scored:
-    case = some_scored()
-    mask = None if valid is None else torch.tensor(valid)
-    rows = torch.arange(len(positive))
-    draw = replace(case.draw.take(rows), valid=mask, log_count=None, rows=None)
-    scores = [torch.tensor(x, dtype=torch.double, requires_grad=True) for x in (positive, negative)]
-    return replace(case, positive=scores[0], negative=scores[1], draw=draw)
 
 
 def made(loss, case: Scored):
@@ -129,3 +122,44 @@ def test_candidates_that_are_not_valid_are_not_there(loss):
     full = scored([0.4, 0.1], [[0.3, 5.0, -0.1], [0.2, -0.7, 9.0]], [[True, False, True], [True, True, False]])
     less = scored([0.4, 0.1], [[0.3, -0.1], [0.2, -0.7]])
     assert torch.allclose(made(loss, full)(full), made(loss, less)(less))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [BPRMax(penalty=0.1), Top1Max(), WARP(), GBCE(), Hinge(), DebiasedContrastive(), SelfAdversarial(), Softmax()],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_shares_of_a_draw_count(loss):
+    """Equal ones change nothing; a candidate whose share is 0 has no gradient, the others have one."""
+    positive, negative = [0.4, 0.1], [[0.3, 0.9, -0.1], [0.2, -0.7, 0.5]]
+    plain, equal = scored(positive, negative), scored(positive, negative, share=[[1 / 3] * 3] * 2)
+    assert torch.allclose(made(loss, plain)(plain), loss(equal))
+    skewed = scored(positive, negative, share=[[0.75, 0.0, 0.25]] * 2)
+    (slope,) = torch.autograd.grad(loss(skewed).sum(), skewed.negative)
+    assert slope[:, 1].abs().max() < 1e-12
+    assert (slope[:, [0, 2]] != 0).all()
+
+
+def test_bpr_max_is_exact_for_scores_far_apart():
+    """The candidate of weight 1 is 500 above the positive: the value is 500, and the gradient goes there."""
+    case = scored([500.0], [[1000.0, 0.0]])
+    value = BPRMax()(case)
+    assert value.tolist() == pytest.approx([500.0])
+    (slope,) = torch.autograd.grad(value.sum(), case.negative)
+    assert slope.tolist() == [pytest.approx([1.0, 0.0])]
+
+
+def test_with_self_weighted_candidates_debiased_contrastive_is_the_loss_of_robinson_et_al():
+    """Their estimate of the others: K sum_j w_j e^{s_j/t}, w the softmax of beta s_j / t, less the share of the positive."""
+    beta, t, share = 0.7, 0.5, 0.1
+    case = some_scored()
+    score = replace(case.score, query=case.score.query / 4)
+    view = View(case.batch, score, BPR(), case.catalog, None, 1, 0, torch.Generator())
+    draw = SelfWeighted(Uniform(1), alpha=beta / t).refine(view, replace(case.draw, log_count=None))
+    found = DebiasedContrastive(positive_share=share, temperature=t)(Scored.of(case.batch, score, draw, case.catalog))
+    own, others = (score.positive() / t).exp(), (score(case.draw.pools[0]) / t).exp()
+    importance = others**beta
+    reweighted = (importance * others).sum(1) / importance.mean(1)
+    count = others.shape[1]
+    others = torch.maximum((reweighted - share * count * own) / (1 - share), torch.full_like(own, count * math.exp(-1 / t)))
+    assert torch.allclose(found, -(own / (own + others)).log())
