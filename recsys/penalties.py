@@ -61,11 +61,13 @@ class TouchedRows(Penalty):
 
 
 class Uniformity(Penalty):
-    """weight times (U(queries) + U(targets)) / 2: U = log of the mean over pairs of rows of exp(-``t`` |x - y|^2), vectors scaled to length 1.
+    """weight times (U(queries) + U(targets)) / 2: U = log of the mean over pairs of rows of exp(-``t`` |x - y|^2), vectors scaled to length
+    1.
 
-    Wang and Isola 2020 (arXiv 2005.10242, equation 2): it spreads vectors over the sphere. With the loss :class:`recsys.losses.Alignment` this
-    is DirectAU (Wang et al. 2022, arXiv 2206.12811, equation 6), the weight its gamma. Pairs of rows of the same owner (for queries) or of the
-    same target are left out: the authors' code has them with distance 0, which no training can change. A batch without any pair gets 0.
+    Wang and Isola 2020 (arXiv 2005.10242, equation 2): it spreads vectors over the sphere. With the loss :class:`recsys.losses.Alignment`
+    this is DirectAU (Wang et al. 2022, arXiv 2206.12811, equation 6), the weight its gamma. Pairs of rows of the same owner (for queries)
+    or of the same target are left out: the authors' code has them with distance 0, which no training can change. A batch without any pair
+    gets 0.
 
     Takes time and memory in the square of the rows of a batch.
     """
@@ -90,9 +92,9 @@ class DecoupledUniformity(Penalty):
     length 1 each.
 
     Dufumier et al. 2023 (arXiv 2206.01646), their views of one image being here a user and an item: middles lie far apart only if they are
-    long, so that queries and targets that belong together are drawn to one another too, though no row's own pair is in the sum. Meant with the
-    loss :class:`recsys.losses.Alignment`; their kernel, for images known to be alike, is left out. Pairs of rows with the same owner or the
-    same target do not count. Takes time and memory in the square of the rows of a batch.
+    long, so that queries and targets that belong together are drawn to one another too, though no row's own pair is in the sum. Meant with
+    the loss :class:`recsys.losses.Alignment`; their kernel, for images known to be alike, is left out. Pairs of rows with the same owner or
+    the same target do not count. Takes time and memory in the square of the rows of a batch.
     """
 
     def __init__(self, *, weight: float = 1.0) -> None:

@@ -31,7 +31,7 @@ class BPRMax(Loss):
 
 
 def log_shares(scored: Scored) -> Tensor:
-    """[R, K]: the logarithm of the softmax of a row's candidate scores, times the draw's shares if it has any; -inf where a candidate is not
-    valid, but in a row without any valid one, whose value means nothing."""
+    """[R, K]: the logarithm of the softmax of a row's candidate scores, times the draw's shares if it has any; -inf where a candidate is
+    not valid, but in a row without any valid one, whose value means nothing."""
     logit = scored.negative if scored.draw.share is None else scored.negative + scored.draw.share.clamp(min=1e-30).log()
     return torch.where((scored.number() > 0)[:, None], scored.masked(logit), 0.0).log_softmax(1)

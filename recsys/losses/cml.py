@@ -10,10 +10,10 @@ from recsys.step import Scored
 class CML(Loss):
     """Collaborative metric learning: log(1 + rank) max(0, ``margin`` + d+ - min_j d_j), d = |u - i|^2 the squared distance.
 
-    Hsieh et al. 2017 (section 3.1). As in the authors' code the closest candidate makes the hinge, and rank = N violators / candidates, of the
-    candidates within the margin. They keep vectors within the unit ball; here they have length 1, so that d = 2 - 2 s for cosines s, and the
-    nearest items are those with the highest scores. Their penalty on covariances and their features are left out. No gradient passes through
-    the rank.
+    Hsieh et al. 2017 (section 3.1). As in the authors' code the closest candidate makes the hinge, and rank = N violators / candidates, of
+    the candidates within the margin. They keep vectors within the unit ball; here they have length 1, so that d = 2 - 2 s for cosines s,
+    and the nearest items are those with the highest scores. Their penalty on covariances and their features are left out. No gradient
+    passes through the rank.
     """
 
     def __init__(self, *, margin: float = 0.5) -> None:

@@ -13,8 +13,8 @@ class DebiasedContrastive(Loss):
     """Debiased contrastive loss: -log( e^{s+/t} / (e^{s+/t} + K g) ), g the mean of e^{s/t} over true negatives, estimated.
 
     Chuang et al. 2020 (arXiv 2007.00224, equations 7 and 8) with one positive: a share ``positive_share`` of the candidates is taken to be
-    positives unobserved, so g = max( (mean_j e^{s_j/t} - share e^{s+/t}) / (1 - share), e^{-1/t} ). The floor is the least that a cosine can
-    give, hence cosines. With share 0 this is the sampled softmax with temperature t. With the sampler
+    positives unobserved, so g = max( (mean_j e^{s_j/t} - share e^{s+/t}) / (1 - share), e^{-1/t} ). The floor is the least that a cosine
+    can give, hence cosines. With share 0 this is the sampled softmax with temperature t. With the sampler
     :class:`recsys.sampling.SelfWeighted` and its alpha = beta / t it is the contrastive loss with hard negatives of Robinson et al. 2021
     (arXiv 2010.04592), of concentration beta.
     """

@@ -10,9 +10,9 @@ from recsys.step import Scored
 class GBCE(Loss):
     """Generalised binary cross entropy: -beta log sigmoid(s+) - the sum over candidates of log sigmoid(-s_j).
 
-    Petrov and Macdonald 2023 (gSASRec, arXiv 2308.07192, equations 12 and 13): alpha = K / (N - 1) is the share of negatives that a row meets,
-    beta = alpha (t (1 - 1 / alpha) + 1 / alpha). ``calibration`` t = 0 is plain BCE summed over candidates; t = 1 undoes the overconfidence
-    that comes from meeting few negatives. Written in closed form, sigmoid^beta is never computed.
+    Petrov and Macdonald 2023 (gSASRec, arXiv 2308.07192, equations 12 and 13): alpha = K / (N - 1) is the share of negatives that a row
+    meets, beta = alpha (t (1 - 1 / alpha) + 1 / alpha). ``calibration`` t = 0 is plain BCE summed over candidates; t = 1 undoes the
+    overconfidence that comes from meeting few negatives. Written in closed form, sigmoid^beta is never computed.
     """
 
     def __init__(self, *, calibration: float = 0.75) -> None:

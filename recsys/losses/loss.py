@@ -17,8 +17,8 @@ class Loss(Part):
     positive alone is worth.
 
     ``surrogate`` (class attribute): its gradient is by design not that of its value, but of a surrogate that the docstring states; the
-    value is what is reported and what samplers compare. ``monotone`` (class attribute): a higher score of the positive never makes the value
-    worse; False for a mean over those candidates that the positive has not passed yet, and for a distance from a value to be met.
+    value is what is reported and what samplers compare. ``monotone`` (class attribute): a higher score of the positive never makes the
+    value worse; False for a mean over those candidates that the positive has not passed yet, and for a distance from a value to be met.
     """
 
     surrogate: ClassVar[bool] = False

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from recsys.catalog import Catalog
@@ -13,9 +12,9 @@ from recsys.step import Scored
 class ProductOfExperts(Softmax):
     """Softmax of s + ``strength`` log p, p an item's share of the training events: the model learns what popularity does not explain.
 
-    Sanh et al. 2021 (arXiv 2012.01300): the product of the model's distribution and that of a weak one, here of popularity alone, is trained
-    to predict the target, and no gradient passes through the weak part. The scores are served without it, so that a ranking owes less to
-    popularity; on test data as popular as the training data its recall is lower for that. p = (events + 1) / (all events + N).
+    Sanh et al. 2021 (arXiv 2012.01300): the product of the model's distribution and that of a weak one, here of popularity alone, is
+    trained to predict the target, and no gradient passes through the weak part. The scores are served without it, so that a ranking owes
+    less to popularity; on test data as popular as the training data its recall is lower for that. p = (events + 1) / (all events + N).
 
     ``temperature`` and ``logq`` as in :class:`Softmax`: e^{s/T} p^strength. With strength 0 it is that loss. Candidates drawn in proportion
     to p, without logq, do much the same without saying so: they multiply the share of an item in the denominator by p.

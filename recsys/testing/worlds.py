@@ -21,9 +21,9 @@ from recsys.losses import BPR, Loss
 from recsys.models import MF, Model
 from recsys.part import spec
 from recsys.randomness import generator, reseed_global
+from recsys.recommender import ClosedForm
 from recsys.run import write_model
 from recsys.run_folder import RunFolder
-from recsys.recommender import ClosedForm
 from recsys.sampling import Sampler, Uniform
 from recsys.scorer import DotScorer
 from recsys.step import Step, View

@@ -37,7 +37,7 @@ def test_no_gradient_passes_through_the_margin(cosine: bool):
         table = step.model.item.weight.detach().double().requires_grad_()
         score = DotScorer(step.model.user.weight[batch.owner].detach().double(), table, batch.target, cosine=cosine)
         scored = Scored.of(batch, score, draw, step.catalog)
-        if margin is None:
+        if margin is None:  # noqa: SIM108
             value = AdaptiveMargin()(scored)
         else:
             value = (scored.positive[:, None] - scored.negative - margin).square().mean(1)

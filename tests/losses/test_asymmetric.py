@@ -36,7 +36,7 @@ def test_without_powers_and_margin_it_is_bce():
 
 
 def test_a_hard_candidate_costs_as_much_as_its_score_is_high():
-    """Without a margin, log(1 - p) is that of the score, not of a probability that has been rounded to 1; with one it ends at log margin."""
+    """Without a margin, log(1 - p) is that of the score, not of a probability rounded to 1; with one it ends at log margin."""
     case = given_scores([0.0], [[500.0]])
     free = Asymmetric(gamma_negative=2.0, margin=0.0)(case)
     assert float(free.detach()) == pytest.approx(math.log(2) + 500)

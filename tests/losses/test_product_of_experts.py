@@ -37,7 +37,7 @@ def test_by_hand():
 
 
 def test_the_scores_that_it_asks_for_are_preferences_over_popularity():
-    """One score an item, the same for everybody, against the whole catalogue: where the data follow the popularity alone, no score is better
+    """One score an item, the same for everybody, against the whole catalogue: where data follow the popularity alone, no score is better
     than another, while the softmax asks for s = log p."""
     log = worlds.users(num_users=200, events=6000)
     step = worlds.step_of(All(exclude="positive"), log=log)
