@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,20 +12,21 @@ from torch.nn import functional as F
 
 from recsys import ConfigError, Experiment, Fit
 from recsys.batching import Shuffled
+from recsys.data.log import Log
 from recsys.data.sources import MovieLens
 from recsys.learner import Learner
 from recsys.losses import Alignment
 from recsys.models import MF, LightGCN, Model
-from recsys.optimizers import Adam, LazyAdam
+from recsys.optimizers import Adam, LazyAdam, Optimizer
 from recsys.penalties import DecoupledUniformity, Penalty, Uniformity
 from recsys.sampling import Nothing, Uniform
 from recsys.scorer import DotScorer
 from recsys.splitting import LastN
-from recsys.step import Scored
+from recsys.step import Scored, Step
 from recsys.testing import worlds
 
 
-def scored_of(step, rows: Tensor | None = None) -> Scored:
+def scored_of(step: Step, rows: Tensor | None = None) -> Scored:
     batch = step.examples.batch(torch.arange(60) if rows is None else rows)
     step(batch, 1, 0)
     return step.scored
@@ -65,54 +67,53 @@ def test_a_batch_without_a_pair_costs_nothing_and_has_no_gradient(penalty: Penal
 def test_alignment_is_the_squared_distance_whatever_the_lengths():
     query = torch.tensor([[3.0, 4.0], [0.0, 2.0], [1.0, 0.0]], dtype=torch.double, requires_grad=True)
     table = torch.tensor([[30.0, 40.0], [5.0, 0.0], [-1.0, 0.0]], dtype=torch.double)
-    step = worlds.step_of(Uniform(2))
-    scored = scored_of(step, torch.arange(3))
-    target = torch.arange(3)
-    found = Alignment()(Scored.of(scored.batch, DotScorer(query, table, target), scored.draw, scored.catalog))
+    scored = scored_of(worlds.step_of(Uniform(2)), torch.arange(3))
+    score = DotScorer(query, table, torch.arange(3))
+    found = Alignment()(replace(scored, score=score))
     assert found.tolist() == pytest.approx([0.0, 2.0, 4.0])
 
 
-def test_uniformity_pushes_the_vectors_apart_and_decoupled_uniformity_pulls_rows_together_as_well():
-    for penalty, lower in ((Uniformity(), False), (DecoupledUniformity(), True)):
-        step = worlds.step_of(Uniform(1), model=MF(dim=4, init_std=1.0))
-        optimizer, before, after = torch.optim.Adam(step.model.parameters(), lr=0.01), None, None
-        for _ in range(60):
-            scored = scored_of(step, torch.arange(len(step.examples)))
-            after = float(Alignment()(scored).mean())
-            before = after if before is None else before
-            value = penalty(step.model, scored)
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-        first = float(
-            penalty(
-                worlds.step_of(Uniform(1), model=MF(dim=4, init_std=1.0)).model,
-                scored_of(worlds.step_of(Uniform(1), model=MF(dim=4, init_std=1.0)), torch.arange(len(step.examples))),
-            )
-        )
-        assert float(value) < first - 0.1
-        assert (after < before - 0.1) == lower
+@pytest.mark.parametrize(("penalty", "together"), [(Uniformity(), False), (DecoupledUniformity(), True)])
+def test_both_push_rows_apart_and_the_decoupled_one_pulls_each_row_together_as_well(penalty: Penalty, together: bool):
+    """Without a loss: middles lie far apart only if they are long."""
+    step = worlds.step_of(Uniform(1), model=MF(dim=4, init_std=1.0))
+    optimizer, values, gaps = torch.optim.Adam(step.model.parameters(), lr=0.01), [], []
+    for _ in range(60):
+        scored = scored_of(step, torch.arange(len(step.examples)))
+        value = penalty(step.model, scored)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+        gaps.append(Alignment()(scored).mean().item())
+    assert values[-1] < values[0] - 0.1
+    assert (gaps[-1] < gaps[0] - 0.1) == together
 
 
-@pytest.mark.parametrize("penalty", [Uniformity(weight=1.0), DecoupledUniformity(weight=2.0)], ids=lambda p: type(p).__name__)
+def trained(log: Log, penalty: Penalty | None, optimizer: Optimizer) -> Tensor:
+    """The cosines of all users and items, without a candidate having been drawn."""
+    fit = Fit(epochs=30, optimizer=optimizer, penalty=penalty, device="cpu", patience=None)
+    learner = Learner(model=MF(dim=16, similarity="cosine"), batches=Shuffled(size=64), sampler=Nothing(), loss=Alignment(), fit=fit)
+    for _ in learner.fit(log):
+        pass
+    return learner.scores(worlds.histories(log))
+
+
+def test_alignment_alone_puts_all_vectors_into_one_point():
+    assert trained(worlds.users(), None, Adam(lr=0.02)).min() > 0.99
+
+
 @pytest.mark.parametrize("optimizer", [Adam(lr=0.02), LazyAdam(lr=0.02)], ids=lambda o: type(o).__name__)
-def test_with_alignment_alone_vectors_collapse_and_with_a_penalty_the_hidden_diagonal_is_found(penalty: Penalty, optimizer):
-    log = worlds.checkerboard()
-
-    def trained(penalty: Penalty | None) -> Learner:
-        fit = Fit(epochs=20, optimizer=optimizer, penalty=penalty, device="cpu", patience=None)
-        learner = Learner(model=MF(dim=16, similarity="cosine"), batches=Shuffled(size=64), sampler=Nothing(), loss=Alignment(), fit=fit)
-        for _ in learner.fit(log):
-            pass
-        return learner
-
-    def found(learner: Learner) -> float:
-        """The share of users whose best unseen item is their own number."""
-        scores = learner.scores(worlds.histories(log))
-        scores[log.owners, log.items.long()] = -torch.inf
-        return float((scores.argmax(1) == torch.arange(log.num_owners)).float().mean())
-
-    assert found(trained(penalty)) > 0.9
+@pytest.mark.parametrize("penalty", [Uniformity(weight=0.3), DecoupledUniformity(weight=2.0)], ids=lambda p: type(p).__name__)
+def test_alignment_with_a_penalty_tells_pairs_apart_without_candidates(penalty: Penalty, optimizer: Optimizer):
+    log = worlds.users()
+    scores, seen = trained(log, penalty, optimizer), torch.zeros(log.num_owners, log.num_items, dtype=torch.bool)
+    seen[log.owners, log.items.long()] = True
+    assert scores[seen].mean() > scores[~seen].mean() + 0.4
+    board = worlds.checkerboard()
+    scores = trained(board, penalty, optimizer)
+    scores[board.owners, board.items.long()] = -torch.inf
+    assert (scores.argmax(1) == torch.arange(board.num_owners)).float().mean() > 0.9  # the hidden diagonal
 
 
 def test_directau_needs_vectors_and_no_candidates():

@@ -44,7 +44,7 @@ def test_a_student_of_its_teachers_kind_learns_its_rankings(tmp_path: Path):
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
-    assert float(value) < 1e-3
+    assert value.item() < 1e-3
     with torch.no_grad():
         student = step.model.queries(worlds.histories(log))(None)
     teacher = recsys.load(tmp_path).recommender.scores(worlds.histories(log))
@@ -55,10 +55,10 @@ def test_a_student_of_its_teachers_kind_learns_its_rankings(tmp_path: Path):
 def experiment(loss, **fit) -> recsys.Experiment:
     stream = torch.Generator().manual_seed(3)
     user, item = torch.randint(25, (500,), generator=stream), (torch.rand(500, generator=stream) ** 2 * 40).long()
-    events = pl.DataFrame({"user": user.numpy(), "item": item.numpy(), "time": range(500)}).unique(["user", "item"], maintain_order=True)
+    events = pl.DataFrame({"user": user.numpy(), "item": item.numpy(), "order": range(500)}).unique(["user", "item"], maintain_order=True)
     plan = recsys.Fit(epochs=2, optimizer=Adam(lr=0.05), device="cpu", **fit)
     return recsys.Experiment(
-        data=Frame(events, user="user", time="time"), split=LastN(), model=MF(dim=4), sampler=Uniform(4), loss=loss, fit=plan
+        data=Frame(events, user="user", order="order"), split=LastN(), model=MF(dim=4), sampler=Uniform(4), loss=loss, fit=plan
     )
 
 
