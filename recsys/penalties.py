@@ -64,8 +64,8 @@ class Uniformity(Penalty):
     """weight times (U(queries) + U(targets)) / 2: U = log of the mean over pairs of rows of exp(-``t`` |x - y|^2), vectors scaled to length
     1.
 
-    Wang and Isola 2020 (arXiv 2005.10242, equation 2): it spreads vectors over the sphere. With the loss :class:`recsys.losses.Alignment`
-    this is DirectAU (Wang et al. 2022, arXiv 2206.12811, equation 6), the weight its gamma. Pairs of rows of the same owner (for queries)
+    Wang and Isola 2020 (arXiv 2005.10242): it spreads vectors over the sphere. With the loss :class:`recsys.losses.Alignment`
+    this is DirectAU (Wang et al. 2022, arXiv 2206.12811), the weight its gamma. Pairs of rows of the same owner (for queries)
     or of the same target are left out: the authors' code has them with distance 0, which no training can change. A batch without any pair
     gets 0.
 

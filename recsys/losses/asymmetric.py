@@ -13,7 +13,7 @@ from recsys.step import Scored
 class Asymmetric(Loss):
     """Asymmetric loss: -(1 - p+)^gamma_positive log p+ - the mean over candidates of q_j^gamma_negative log(1 - q_j), p = sigmoid(s).
 
-    Ridnik et al. 2021 (ASL, arXiv 2009.14119, equations 4 to 7), for labels that are many and mostly negative. q = max(p - ``margin``, 0):
+    Ridnik et al. 2021 (ASL, arXiv 2009.14119), for labels that are many and mostly negative. q = max(p - ``margin``, 0):
     an easy candidate, of probability below the margin, counts for nothing, and the power leaves little of those that are fairly easy. They
     sum over labels; the mean keeps the balance whatever the number of candidates. With both powers and the margin 0 this is :class:`BCE`.
     """

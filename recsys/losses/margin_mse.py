@@ -11,7 +11,7 @@ from recsys.teacher import Teacher
 class MarginMSE(Loss):
     """Distillation of margins: the mean over candidates of ((s+ - s_j) - (t+ - t_j))^2, t the scores of a teacher.
 
-    Hofstaetter et al. 2020 (arXiv 2010.02666, equation 4): the student follows how much better the teacher finds the positive, and is free
+    Hofstaetter et al. 2020 (arXiv 2010.02666, equation 11): the student follows how much better the teacher finds the positive, and is free
     in the level of its scores. ``run``: the folder of the teacher, a finished run fitted on the same training log (see
     :class:`recsys.teacher.Teacher`: the student's fit has refit: false). Only the candidates that a sampler draws are learnt about, so that
     candidates which the teacher ranks high belong among them.

@@ -17,7 +17,7 @@ class ProductOfExperts(Softmax):
     less to popularity; on test data as popular as the training data its recall is lower for that. p = (events + 1) / (all events + N).
 
     ``temperature`` and ``logq`` as in :class:`Softmax`: e^{s/T} p^strength. With strength 0 it is that loss. Candidates drawn in proportion
-    to p, without logq, do much the same without saying so: they multiply the share of an item in the denominator by p.
+    to p, without logq, lead Softmax to the same scores, log P(item | user) - log p.
     """
 
     weak: Tensor
