@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from recsys.catalog import Catalog
     from recsys.recommender import Recommender
 
+KEPT = 1 << 26
+"""Scores of all users for all items that are computed once and kept, where a teacher has no vectors (256 MB of float32)."""
+
 
 class Teacher:
     """The recommender of a finished run, asked about the users of the training log it was fitted on.
@@ -60,18 +63,22 @@ class Teacher:
         described = found.about["spec"]["model"]
         self.recommender = model_of(read_stored(found.folder), described, found.folder, catalog.device)
         self._everybody = Histories(train.items, train.offsets[:-1], train.offsets[1:], torch.arange(train.num_owners))
-        self._vectors = self.recommender.vectors(self._everybody)
+        self._vectors, self._scores = self.recommender.vectors(self._everybody), None
         if self._vectors is not None:
             self._vectors = self._vectors[0].to(catalog.device).contiguous(), self._vectors[1].to(catalog.device).contiguous()
+        elif train.num_owners * train.num_items <= KEPT:
+            self._scores = torch.cat([self.recommender.scores(asked).to(catalog.device) for asked in self._everybody.blocks(256)])
 
     @torch.no_grad()
     def scores(self, owner: Tensor, ids: Tensor) -> Tensor:
         """Its scores of items for users: owner int64 [R], ids int64 [R | 1, K]; float [R, K]. By a dot product each where the teacher has
-        vectors; else the whole catalogue is scored for each different user among the rows."""
+        vectors; else the whole catalogue is scored, once for all users if that fits (KEPT), or each time for the users of the rows."""
         ids = ids.expand(len(owner), -1)
         if self._vectors is not None:
             query, items = self._vectors
             return gather_dot(query.index_select(0, owner), items, ids)
+        if self._scores is not None:
+            return self._scores[owner[:, None], ids]
         user, row = torch.unique(owner, return_inverse=True)
         everything = self.recommender.scores(self._everybody.take(user.cpu())).to(ids.device)
         return everything[row[:, None], ids]

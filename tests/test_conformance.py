@@ -154,7 +154,7 @@ CASES: dict[type, list[Any]] = {
         ItemKNN(),
         ItemKNN(k=5, similarity="jaccard", shrinkage=2.0),
         ItemKNN(k=5, similarity="dot", normalize=True),
-        ItemKNN(shrinkage=1.0, weighting="idf"),
+        ItemKNN(shrinkage=1.0, weighting="idf", normalize=True, centre=True),
     ],
     EASE: [EASE(), EASE(penalty=1.0)],
     RP3beta: [RP3beta(), RP3beta(k=30, alpha=0.5, beta=0.3, normalize=True)],

@@ -18,9 +18,11 @@ from recsys.testing import worlds
 LOG = worlds.users()
 
 
+@pytest.mark.parametrize("kept", [0, 1 << 26])
 @pytest.mark.parametrize("model", [MF(dim=8, init_std=1.0, bias=True), MF(dim=8, init_std=1.0, similarity="cosine"), EASE(penalty=5.0)])
-def test_its_scores_and_lists_are_those_of_the_run(model, tmp_path: Path):
-    """With vectors and without: for users in any order, some twice, and candidates of their own or shared."""
+def test_its_scores_and_lists_are_those_of_the_run(model, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """With vectors and without, kept and not: for users in any order, some twice, and candidates of their own or shared."""
+    monkeypatch.setattr("recsys.teacher.KEPT", kept)
     teacher = Teacher(worlds.finished_run(LOG, model, tmp_path))
     catalog = Catalog(LOG)
     teacher.setup(catalog)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from recsys.catalog import Catalog
@@ -33,5 +34,6 @@ class MarginMSE(Loss):
 
     def forward(self, scored: Scored) -> Tensor:
         batch = scored.batch
-        known = self._teacher.scores(batch.owner, batch.target[:, None]) - self._teacher.scores(batch.owner, scored.draw.ids())
-        return scored.mean((scored.positive[:, None] - scored.negative - known.to(scored.negative.dtype)).square())
+        ids = scored.draw.ids().expand(len(batch), -1)
+        known = self._teacher.scores(batch.owner, torch.cat([batch.target[:, None], ids], 1)).to(scored.negative.dtype)
+        return scored.mean((scored.positive[:, None] - scored.negative - (known[:, :1] - known[:, 1:])).square())

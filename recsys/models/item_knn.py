@@ -4,9 +4,11 @@ import math
 from typing import Literal
 
 import numpy as np
+import torch
 from scipy import sparse
+from torch import Tensor
 
-from recsys.data.log import Log
+from recsys.data.log import Histories, Log
 from recsys.item_item import ItemItem, averaging, largest, matrix, products, row_of, with_data
 
 
@@ -25,6 +27,8 @@ class ItemKNN(ItemItem):
         shrinkage: s_ij times n_ij / (n_ij + shrinkage), against similarities that rest on few owners (Bell and Koren 2007).
         normalize: the similarities of an item's neighbours are divided by their sum. A score is then the share of the neighbourhood that
             was read: items in small neighbourhoods rise.
+        centre: the history is taken as what differs from the mean of all owners, mu_i = n_i / U: score(j) = mu_j + sum of s_ij (x_i - mu_i)
+            over all neighbours i of j, x_i 1 if the history has it, else 0. With an empty history the more popular items come first.
         weighting: "idf": an owner with h items counts log(N / h)^2 instead of 1 in dot products and norms (cosine, dot). tf-idf and BM25 of
             zeros and ones differ from it by a factor of each item alone, which a cosine divides out.
     """
@@ -36,6 +40,7 @@ class ItemKNN(ItemItem):
         similarity: Literal["cosine", "jaccard", "dot"] = "cosine",
         shrinkage: float = 0.0,
         normalize: bool = False,
+        centre: bool = False,
         weighting: Literal["none", "idf"] = "none",
     ) -> None:
         super().__init__()
@@ -49,9 +54,12 @@ class ItemKNN(ItemItem):
             raise ValueError(f"weighting is {weighting!r}; allowed are 'none' and 'idf'")
         if weighting == "idf" and similarity == "jaccard":
             raise ValueError("weighting is 'idf' and similarity 'jaccard', which counts owners; take cosine or dot, or weighting 'none'")
-        self.k, self.shrinkage, self.normalize = k, shrinkage, normalize
+        self.k, self.shrinkage, self.normalize, self.centre = k, shrinkage, normalize, centre
         self.similarity: Literal["cosine", "jaccard", "dot"] = similarity
         self.weighting: Literal["none", "idf"] = weighting
+        self.register_buffer("base", torch.zeros(0))
+
+    base: Tensor
 
     def solve(self, train: Log) -> None:
         x = matrix(train)
@@ -69,7 +77,13 @@ class ItemKNN(ItemItem):
                 similar = sparse.csr_array(similar.multiply(with_data(count, count.data / (count.data + self.shrinkage))))
             near.append(largest(similar, self.k))
         by_item = sparse.csr_array(sparse.vstack(near))
-        self.keep((averaging(by_item) if self.normalize else by_item).T)
+        by_item = averaging(by_item) if self.normalize else by_item
+        self.keep(by_item.T)
+        mean = np.diff(of_item.indptr) / max(1, train.num_owners) * self.centre
+        self.base = torch.from_numpy((mean - by_item @ mean).astype(np.float32))
+
+    def scores(self, histories: Histories) -> Tensor:
+        return super().scores(histories) + self.base.cpu()
 
     def _similar(self, both: sparse.csr_array, size: np.ndarray, other: np.ndarray) -> sparse.csr_array:
         """Similarities of the pairs in ``both``, whose items have these sizes [nnz]."""

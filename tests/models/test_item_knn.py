@@ -74,6 +74,15 @@ def test_normalised_similarities_of_a_scored_item_add_up_to_one() -> None:
     assert np.allclose(weights.sum(0), [1, 1, 1, 0])
 
 
+def test_centring_predicts_the_deviation_from_the_mean_of_all_owners() -> None:
+    log = worlds.users(num_users=50, events=900)
+    x = dense(log)
+    model = fitted(log, k=7, normalize=True, centre=True)
+    expected = x.mean(0) + (x - x.mean(0)) @ model.weights().toarray()
+    assert np.allclose(model.scores(worlds.histories(log)), expected, atol=1e-6)
+    assert np.array_equal(model.weights().toarray(), fitted(log, k=7, normalize=True).weights().toarray())
+
+
 @pytest.mark.parametrize("k", [1, 4, 200])
 def test_it_is_the_cosine_of_another_library_in_blocks_of_any_size(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     log = worlds.users(num_users=50, events=900)
