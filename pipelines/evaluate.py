@@ -6,14 +6,13 @@ import argparse
 import json
 from typing import Any
 
-from pipelines.runs import load_runs
+from pipelines.runs import experiment_of, load_runs
 from pipelines.tables import console, number, plain_table
 from recsys.errors import RunError
 from recsys.evaluation import Evaluated, Evaluation
 from recsys.evaluation import evaluate as measure
-from recsys.experiment import Experiment
 from recsys.files import finite
-from recsys.part import build
+from recsys.part import knobs
 from recsys.run import Run
 from recsys.statistics import interval
 
@@ -36,20 +35,15 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
         ConfigError: an unknown metric.
         RunError: the data are not those the run was tested on.
     """
-    try:
-        experiment = Experiment(**{name: build(value) for name, value in run.about["spec"].items()})
-    except (ValueError, TypeError) as error:
-        raise RunError(f"the experiment of {run.id} cannot be made again: {error}; its classes must be importable and unchanged") from None
+    experiment = experiment_of(run)
     evaluation = experiment.evaluation
     if metrics:
-        evaluation = Evaluation(
-            metrics=metrics, select=evaluation.select, mask_seen=evaluation.mask_seen, among=evaluation.among, block=evaluation.block
-        )
+        evaluation = Evaluation(**(knobs(evaluation) | {"metrics": metrics}))
     data = experiment.prepare()
     if data.fingerprint != run.about["data"]["fingerprint"]:
         raise RunError(f"the data have changed since {run.id} was tested; its numbers cannot be made again, train it anew")
     data = experiment.with_noise(data)
-    fold = data.refit if experiment.fit.refit or experiment.fit.select_on == "test" else data.select
+    fold = experiment.tested(data)
     train = fold.train
     return measure(run.recommender, fold.holdouts["test"], counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation)
 

@@ -17,12 +17,11 @@ from typing import Any
 
 from pipelines import yaml_text
 from pipelines.config import load
-from pipelines.runs import load_runs
+from pipelines.runs import experiment_of, load_runs
 from pipelines.tables import duration
 from recsys import files
 from recsys.errors import ConfigError, RunError
-from recsys.experiment import Experiment
-from recsys.part import build, fingerprint
+from recsys.part import fingerprint
 from recsys.run import Run
 
 RESULTS, PUBLISHED = "results.json", "published.yaml"
@@ -67,7 +66,7 @@ def refuse_other_config(run: Run, path: Path) -> None:
     Raises:
         RunError: it is not.
     """
-    mine, theirs = load(path), Experiment(**build(run.about["spec"]))
+    mine, theirs = load(path), experiment_of(run)
     theirs.seed, theirs.fit.checkpoint_seconds = mine.seed, mine.fit.checkpoint_seconds
     if mine.fingerprint() != theirs.fingerprint():
         raise RunError(f"{run.id} was not made with {path} as it is now; compare recsys config {path} with {run.folder}/config.yaml")

@@ -77,6 +77,21 @@ def load_runs(names: Sequence[str], runs: Path) -> list[Run]:
     return [load(find_run(name, runs)) for name in names]
 
 
+def experiment_of(run: Run) -> Experiment:
+    """The experiment that a stored run was made with.
+
+    Raises:
+        RunError: it cannot be made again.
+    """
+    from recsys.experiment import Experiment
+    from recsys.part import build
+
+    try:
+        return Experiment(**build(run.about["spec"]))
+    except (ValueError, TypeError) as error:
+        raise RunError(f"the experiment of {run.id} cannot be made again: {error}; its classes must be importable and unchanged") from None
+
+
 def names_in(runs: Path) -> list[str]:
     """The names of the runs in a folder."""
     return sorted(path.parent.name for path in runs.glob(f"*/{RUN}"))

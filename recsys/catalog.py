@@ -35,8 +35,7 @@ class Catalog:
     @cached_property
     def _key(self) -> Tensor:
         """int64 [P]: the distinct pairs as owner * N + item, ascending. Made on first use: not every part asks who has seen what."""
-        found: Tensor = torch.unique(self._log.owners.to(self.device) * self.num_items + self._log.items.to(self.device))
-        return found
+        return self._log.pairs.to(self.device)
 
     @cached_property
     def items(self) -> Tensor:
@@ -60,12 +59,7 @@ class Catalog:
 
     def seen(self, owner: Tensor, items: Tensor) -> Tensor:
         """Whether training has the pair. owner [R], items [1, K] or [R, K]; bool [R, K]."""
-        if not len(self._key):
-            return torch.zeros(len(owner), items.shape[1], dtype=torch.bool, device=self.device)
-        query = owner[:, None] * self.num_items + items
-        at = torch.searchsorted(self._key, query).clamp_(max=len(self._key) - 1)
-        found: Tensor = self._key[at] == query
-        return found
+        return contains(self._key, owner[:, None] * self.num_items + items)
 
     @cached_property
     def _injected(self) -> Tensor:
@@ -80,11 +74,13 @@ class Catalog:
 
     def injected(self, owner: Tensor, item: Tensor) -> Tensor:
         """Which pairs were added as noise. owner [R], item [R]; bool [R]."""
-        if not len(self._injected):
-            return torch.zeros_like(owner, dtype=torch.bool)
-        query = owner * self.num_items + item
-        found: Tensor = self._injected[torch.searchsorted(self._injected, query).clamp_(max=len(self._injected) - 1)] == query
-        return found
+        return contains(self._injected, owner * self.num_items + item)
+
+    def by_item(self) -> tuple[Tensor, Tensor]:
+        """The distinct owners of each item, ascending: those of item ``i`` are ``owners[ptr[i]:ptr[i + 1]]``; int64 [P], int64 [N + 1]."""
+        owner = self._key // self.num_items
+        number = torch.bincount(self.items, minlength=self.num_items)
+        return owner[self.items.argsort(stable=True)], F.pad(number.cumsum(0), (1, 0))
 
     def unseen_count(self, owner: Tensor) -> Tensor:
         """How many items each owner has not seen. owner [R]; int64 [R]."""
@@ -99,6 +95,15 @@ class Catalog:
         r = below(free, generator)
         r += torch.searchsorted(self._below, owner[:, None] * (self.num_items + 1) + r, right=True) - self.ptr[owner][:, None]
         return r.clamp_(max=self.num_items - 1)
+
+
+def contains(ascending: Tensor, query: Tensor) -> Tensor:
+    """Which numbers of ``query`` are among the ascending ones [P]; bool, shaped like ``query``."""
+    if not len(ascending):
+        return torch.zeros_like(query, dtype=torch.bool)
+    at = torch.searchsorted(ascending, query.contiguous()).clamp_(max=len(ascending) - 1)
+    found: Tensor = ascending[at] == query
+    return found
 
 
 def below(high: Tensor, generator: torch.Generator) -> Tensor:

@@ -10,6 +10,7 @@ from recsys import compatibility
 from recsys.batching import Batches, Shuffled
 from recsys.cleaning import Step
 from recsys.data import Prepared, Recipe, Source, prepare
+from recsys.data.log import Fold
 from recsys.errors import ConfigError
 from recsys.evaluation import Evaluation
 from recsys.examples import Examples
@@ -146,6 +147,10 @@ class Experiment:
     def with_noise(self, data: Prepared) -> Prepared:
         """What a run makes of the prepared data: the same, with the experiment's noise in the training events."""
         return data if self.noise is None else self.noise.inject(data, seed=self.split_seed)
+
+    def tested(self, data: Prepared) -> Fold:
+        """The fold that the tested model learns from."""
+        return data.refit if self.fit.refit or self.fit.select_on == "test" else data.select
 
     def run(
         self,

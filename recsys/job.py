@@ -119,9 +119,8 @@ class Job:
 
     def _test(self, data: Prepared) -> None:
         self.progress.phase("test", 0)
-        fit = self.experiment.fit
-        fold = data.refit if fit.refit or fit.select_on == "test" else data.select
-        path, device = self.folder.path, fit.torch_device()
+        fold = self.experiment.tested(data)
+        path, device = self.folder.path, self.experiment.fit.torch_device()
         measured = self._measure(model_of(read_stored(path), self.about["spec"]["model"], path, device), fold, "test")
         columns = [name for name in measured.summary if name in measured.per_query.columns]
         intervals = {f"test/{name}": interval(measured.per_query[name], seed=self.experiment.seed) for name in columns}
@@ -155,7 +154,7 @@ class Job:
                 record["validation_seconds"] = time.perf_counter() - begun
             for sentence in epoch.remarks:
                 self._remark(sentence)
-            self._record(record | epoch.figures)
+            self._record(record, epoch.figures)
         return recommender
 
     def _recommender(self, replay: Trace | None) -> Learner | ClosedForm:
@@ -168,7 +167,8 @@ class Job:
         parts: dict[str, Any] = {"model": model, "examples": examples, "batches": batches, "sampler": sampler, "loss": loss}
         return Learner(**parts, fit=fit, seed=e.seed, replay=replay)
 
-    def _record(self, record: dict[str, Any]) -> None:
+    def _record(self, record: dict[str, Any], figures: dict[str, float]) -> None:
+        record |= figures
         self.state["history"].append(record)
         self.folder.append_history(record)
         self.progress.epoch(record)
@@ -177,7 +177,7 @@ class Job:
             values = {f"{prefix}/loss": record["loss"], f"{prefix}/rows_per_second": record["rows"] / max(record["seconds"], 1e-9)}
             # under a name of its own: the last epoch's value must not stand where the selected epoch's is looked for
             values |= {f"epoch/{name}": value for name, value in record.items() if name.startswith(("valid/", "test/"))}
-            values |= {f"{prefix}/{name}": value for name, value in record.items() if "." in name}  # figures: loss.gamma_mean
+            values |= {f"{prefix}/{name}": value for name, value in figures.items()}
             self.tracker.metrics({name: value for name, value in values.items() if value == value}, step=record["epoch"])
 
     def _evaluate(self, recommender: Recommender, fold: Fold, part: str) -> Evaluated:

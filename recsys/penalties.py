@@ -61,8 +61,7 @@ class TouchedRows(Penalty):
 
 
 class Uniformity(Penalty):
-    """weight times (U(queries) + U(targets)) / 2: U = log of the mean over pairs of rows of exp(-``t`` |x - y|^2), vectors scaled to length
-    1.
+    """weight times (U(queries) + U(targets)) / 2: U = log of the mean over pairs of rows of exp(-``t`` |x - y|^2), of vectors of length 1.
 
     Wang and Isola 2020 (arXiv 2005.10242): it spreads vectors over the sphere. With the loss :class:`recsys.losses.Alignment`
     this is DirectAU (Wang et al. 2022, arXiv 2206.12811), the weight its gamma. Pairs of rows of the same owner (for queries)

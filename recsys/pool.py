@@ -77,6 +77,10 @@ class Draw:
         valid = None if self.valid is None else self.valid.expand(len(columns), -1).gather(1, columns)
         return replace(self, pools=(Pool(ids),), valid=valid, log_count=None, share=None)
 
+    def weighed(self, weight: Tensor) -> Draw:
+        """The same with its rows' weights [R'] multiplied by these."""
+        return replace(self, weight=weight if self.weight is None else self.weight * weight)
+
     def take(self, rows: Tensor) -> Draw:
         """Keep some rows."""
 

@@ -38,17 +38,20 @@ class Graph(nn.Module):
         super().__init__()
         item, device = catalog.items, catalog.items.device
         user = torch.arange(catalog.num_owners, device=device).repeat_interleave(catalog.size)
-        degree = torch.bincount(item, minlength=catalog.num_items)
-        weight = (catalog.size[user] * degree[item]).double().rsqrt().float()
-        order = item.argsort(stable=True)
+        users, of_item = catalog.by_item()
+        degree = of_item.diff()
+
+        def weight(user: Tensor, item: Tensor) -> Tensor:
+            return (catalog.size[user] * degree[item]).double().rsqrt().float()
+
         integer = torch.int32 if len(item) < 1 << 31 else torch.int64
         for name, value in (
             ("items", item.to(integer)),  # neighbours of user u: items[of_user[u]:of_user[u + 1]]
             ("of_user", catalog.ptr.to(integer)),
-            ("by_user", weight),
-            ("users", user[order].to(integer)),  # neighbours of item i: users[of_item[i]:of_item[i + 1]]
-            ("of_item", F.pad(degree.cumsum(0), (1, 0)).to(integer)),
-            ("by_item", weight[order]),
+            ("by_user", weight(user, item)),
+            ("users", users.to(integer)),  # neighbours of item i: users[of_item[i]:of_item[i + 1]]
+            ("of_item", of_item.to(integer)),
+            ("by_item", weight(users, torch.arange(len(degree), device=device).repeat_interleave(degree))),
         ):
             self.register_buffer(name, value, persistent=False)
 

@@ -95,7 +95,8 @@ class Trained:
 
 
 class ClosedForm(Part):
-    """A recommender without gradient steps. A subclass writes :meth:`solve` (state in buffers) and :meth:`scores`."""
+    """A recommender without gradient steps. A subclass writes :meth:`solve` (state in buffers), and
+    :meth:`vectors` or :meth:`scores`."""
 
     def solve(self, train: Log) -> None:
         raise NotImplementedError
@@ -110,4 +111,7 @@ class ClosedForm(Part):
         return None
 
     def scores(self, histories: Histories) -> Tensor:
-        raise NotImplementedError
+        vectors = self.vectors(histories)
+        if vectors is None:
+            raise NotImplementedError
+        return vectors[0] @ vectors[1].T

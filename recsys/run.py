@@ -94,7 +94,11 @@ class Run:
     @cached_property
     def recommender(self) -> Recommender:
         """The tested model, ready to score."""
-        return model_of(self._stored, self.about["spec"]["model"], self.folder)
+        return self.recommender_on("cpu")
+
+    def recommender_on(self, device: torch.device | str) -> Recommender:
+        """The tested model on a device."""
+        return model_of(self._stored, self.about["spec"]["model"], self.folder, device)
 
     @cached_property
     def train(self) -> Log:

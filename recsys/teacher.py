@@ -48,7 +48,7 @@ class Teacher:
             RunError: there is no finished run in the folder, it learnt from sessions, or it was fitted on another training log.
         """
         from recsys.catalog import Catalog
-        from recsys.run import load, model_of, read_stored
+        from recsys.run import load
 
         found = load(Path(self.run))
         train = found.train
@@ -60,8 +60,7 @@ class Teacher:
                 f"the run in {self.run} was fitted on another training log than this one; a teacher must know the same events, no more and "
                 "no fewer: train both on the same data, split and noise, and both with fit.refit: false"
             )
-        described = found.about["spec"]["model"]
-        self.recommender = model_of(read_stored(found.folder), described, found.folder, catalog.device)
+        self.recommender = found.recommender_on(catalog.device)
         self._everybody = Histories(train.items, train.offsets[:-1], train.offsets[1:], torch.arange(train.num_owners))
         self._vectors, self._scores = self.recommender.vectors(self._everybody), None
         if self._vectors is not None:

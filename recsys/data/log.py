@@ -45,6 +45,12 @@ class Log:
         return torch.arange(self.num_owners).repeat_interleave(self.offsets.diff())
 
     @cached_property
+    def pairs(self) -> Tensor:
+        """int64 [P]: the distinct pairs, as owner * N + item, ascending."""
+        found: Tensor = torch.unique(self.owners * self.num_items + self.items)
+        return found
+
+    @cached_property
     def counts(self) -> Tensor:
         """int64 [N]: the number of events of each item."""
         return torch.bincount(self.items.long(), minlength=self.num_items)
@@ -81,6 +87,10 @@ class Histories:
 
     def take(self, rows: Tensor | slice) -> Histories:
         return replace(self, start=self.start[rows], stop=self.stop[rows], owner=self.owner[rows])
+
+    def latest(self, number: int | None) -> Histories:
+        """The last so many items of each window; None: all."""
+        return self if number is None else replace(self, start=torch.maximum(self.start, self.stop - number))
 
     def blocks(self, size: int) -> Iterator[Histories]:
         for at in range(0, len(self), size):

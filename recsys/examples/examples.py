@@ -41,5 +41,11 @@ class Examples(Part):
         times = torch.bincount(ids, minlength=len(self))
         return torch.bincount(self.target, times[self.example].double(), minlength=num_items)
 
+    @staticmethod
+    def _rows(ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows of ``batch(ids)`` and their groups, where an example is one row: int64 [R] each."""
+        group = torch.arange(len(ids), device=ids.device)
+        return ids.flatten(), group if ids.ndim == 1 else group.repeat_interleave(ids.shape[1])
+
     def _buffer(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value, persistent=False)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from recsys.batch import Batch
+from recsys.catalog import contains
 from recsys.data.log import Log
 from recsys.examples.examples import Examples
 
@@ -23,7 +24,7 @@ class LabelledPairs(Examples):
 
     def load(self, log: Log) -> None:
         self.num_owners, self.num_items = log.num_owners, log.num_items
-        self._buffer("pairs", torch.unique(log.owners * log.num_items + log.items))  # ascending: the examples with label 1
+        self._buffer("pairs", log.pairs)  # the examples with label 1
 
     def __len__(self) -> int:
         return self.num_owners * self.num_items
@@ -33,10 +34,7 @@ class LabelledPairs(Examples):
 
     def label(self, ids: Tensor) -> Tensor:
         """float32 [B]: 1 for an observed pair."""
-        if not len(self.pairs):
-            return torch.zeros(len(ids), device=ids.device)
-        at = torch.searchsorted(self.pairs, ids.contiguous()).clamp_(max=len(self.pairs) - 1)
-        return (self.pairs[at] == ids).float()
+        return contains(self.pairs, ids).float()
 
     def unlabelled(self, rank: Tensor) -> Tensor:
         """The ids of the pairs with label 0 by their rank among them, from 0: shaped like ``rank``. No list of them is made."""
@@ -44,9 +42,6 @@ class LabelledPairs(Examples):
         return rank + torch.searchsorted(below, rank, right=True)
 
     def batch(self, ids: Tensor) -> Batch:
-        group = torch.arange(len(ids), device=ids.device)
-        if ids.ndim == 2:
-            group = group.repeat_interleave(ids.shape[1])
-        row = ids.flatten()
+        row, group = self._rows(ids)
         owner = row // self.num_items
         return Batch(row % self.num_items, owner, group, row, len(ids), {"user": owner}, label=self.label(row))

@@ -24,10 +24,7 @@ class Pairs(Examples):
         self.register_buffer("weight", log.weight, persistent=False)
 
     def batch(self, ids: Tensor) -> Batch:
-        group = torch.arange(len(ids), device=ids.device)
-        if ids.ndim == 2:
-            group = group.repeat_interleave(ids.shape[1])
-        row = ids.flatten()
+        row, group = self._rows(ids)
         owner = self.owner.index_select(0, row)
         weight = None if self.weight is None else self.weight.index_select(0, row)
         return Batch(self.target.index_select(0, row), owner, group, row, len(ids), {"user": owner}, weight=weight)

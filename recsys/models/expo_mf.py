@@ -126,7 +126,3 @@ class ExpoMF(ClosedForm):
 
     def vectors(self, histories: Histories) -> tuple[Tensor, Tensor]:
         return self._query(histories), self.item
-
-    def scores(self, histories: Histories) -> Tensor:
-        query, items = self.vectors(histories)
-        return query @ items.T

@@ -75,10 +75,6 @@ class IALS(ClosedForm):
             query[unknown.to(query.device)] = self._folded(histories.take(unknown))
         return query, self.item
 
-    def scores(self, histories: Histories) -> Tensor:
-        query, items = self.vectors(histories)
-        return query @ items.T
-
     def _folded(self, histories: Histories) -> Tensor:
         """[Q, D]: the exact least squares step of an owner with this history."""
         longest = int(histories.lengths().max())

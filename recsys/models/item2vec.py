@@ -18,8 +18,8 @@ class Item2Vec(Model):
     Barkan and Koenigstein 2016 (arXiv 1603.04259) with their set-wise window (an owner's other items are the context), in the CBOW form of
     Mikolov et al. 2013: the mean of the context predicts the target. The gradient of an input vector carries the 1 / |context| of the mean;
     word2vec.c leaves it out, which is why its CBOW falls behind skip-gram (Irsoy, Benton and Stratos 2021, arXiv 2012.15332). Meant for the
-    loss BCE and the sampler Popularity(power=0.75), and the batch policy Subsampled for frequent items; all others work too. This is also
-    FISM (Kabbur et al. 2013) with its exponent alpha = 1.
+    loss BCE and the sampler Popularity(power=0.75); all others work too. Their subsampling of frequent items is left out. This is also FISM
+    (Kabbur et al. 2013) with its exponent alpha = 1.
 
     It has no vectors of owners: an owner that training has not seen is answered like any other. Without a history, all scores are 0.
 
@@ -59,11 +59,9 @@ class Item2Vec(Model):
 
     def queries(self, histories: Histories) -> DotScorer:
         device = self.item.weight.device
-        if self.longest is not None:
-            first = torch.maximum(histories.start, histories.stop - self.longest)
-            histories = Histories(histories.items, first, histories.stop, histories.owner)
+        histories = histories.latest(self.longest)
         length = histories.lengths().to(device)
-        query = self._mean(histories.flat()[0].to(device), torch.cat([length.new_zeros(1), length.cumsum(0)]))
+        query = self._mean(histories.flat()[0].to(device), F.pad(length.cumsum(0), (1, 0)))
         return DotScorer(query, self.item.weight, torch.zeros_like(length))
 
     def _mean(self, items: Tensor, offsets: Tensor) -> Tensor:

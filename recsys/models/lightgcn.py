@@ -8,7 +8,7 @@ from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.examples import Examples, Pairs
-from recsys.models.model import Model
+from recsys.models.model import Model, average
 from recsys.propagation import Graph, PropagatedScorer
 from recsys.scorer import DotScorer
 
@@ -92,10 +92,9 @@ class LightGCN(Model):
     def _unknown(self, histories: Histories, which: Tensor) -> Tensor:
         """[Q, D]: vectors of the queries ``which`` [Q] selects; zeros for the others."""
         user, _ = self.propagated(self.layers)
-        average = user[self.trained].mean(0) if bool(self.trained.any()) else user.mean(0)
         rows = which.nonzero()[:, 0]
         folded = self.fold_in(histories.take(rows.to(histories.start.device)))
-        answer = torch.where((folded == 0).all(1, keepdim=True), average, folded)
+        answer = torch.where((folded == 0).all(1, keepdim=True), average(user, self.trained), folded)
         return torch.zeros(len(which), self.dim, device=user.device).index_copy_(0, rows, answer)
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.examples import Examples, Pairs
-from recsys.models.model import Model
+from recsys.models.model import Model, average, check_dropout
 from recsys.scorer import DotScorer
 
 
@@ -44,7 +44,9 @@ class MF(Model):
             raise ValueError(f"init_std is {init_std}; it must be above 0, or every gradient is 0")
         if init_law not in ("normal", "uniform"):
             raise ValueError(f"init_law is {init_law!r}; allowed are 'normal' and 'uniform'")
-        check_similarity(similarity, dropout)
+        if similarity not in ("dot", "cosine"):
+            raise ValueError(f"similarity is {similarity!r}; allowed are 'dot' and 'cosine'")
+        check_dropout(dropout)
         self.dim, self.bias, self.init_std, self.dropout = dim, bias, init_std, dropout
         self.similarity: Literal["dot", "cosine"] = similarity
         self.init_law: Literal["normal", "uniform"] = init_law
@@ -97,11 +99,10 @@ class MF(Model):
     def _unknown(self, histories: Histories, which: Tensor) -> Tensor:
         """[Q, D]: vectors of the queries ``which`` [Q] selects; zeros for the others."""
         weight = self.user.weight
-        average = weight[self.trained].mean(0) if bool(self.trained.any()) else weight.mean(0)
         rows = which.nonzero()[:, 0]
         folded = self.fold_in(histories.take(rows.to(histories.start.device)))
         length = histories.lengths().to(weight.device)[rows]
-        answer = torch.where((length > 0)[:, None], folded, average)
+        answer = torch.where((length > 0)[:, None], folded, average(weight, self.trained))
         return torch.zeros(len(which), self.dim, device=weight.device).index_copy_(0, rows, answer)
 
     def fold_in(self, histories: Histories) -> Tensor:
@@ -121,11 +122,3 @@ class MF(Model):
         ridge = 10 * gram.diagonal().mean().clamp(min=1e-30)
         solved: Tensor = torch.linalg.solve(gram + ridge * torch.eye(self.dim, dtype=torch.float64, device=table.device), mean.T)
         return solved.T.float()
-
-
-def check_similarity(similarity: str, dropout: float) -> None:
-    """Raises ValueError for an unknown similarity or a dropout that is no share."""
-    if similarity not in ("dot", "cosine"):
-        raise ValueError(f"similarity is {similarity!r}; allowed are 'dot' and 'cosine'")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout is {dropout}; it is at least 0 and below 1")

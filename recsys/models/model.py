@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.examples import Examples
 from recsys.part import Part
 from recsys.scorer import Scorer
+
+
+def average(vectors: Tensor, trained: Tensor) -> Tensor:
+    """[D]: the mean of the trained owners' vectors [U, D], for one of whom nothing is known; of all where none is. trained: bool [U]."""
+    return vectors[trained].mean(0) if bool(trained.any()) else vectors.mean(0)
+
+
+def check_dropout(dropout: float) -> None:
+    """Raises ValueError for a dropout that is no share."""
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout is {dropout}; it is at least 0 and below 1")
 
 
 class Model(Part):

@@ -14,7 +14,7 @@ from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.examples import Examples, Pairs
-from recsys.models.model import Model
+from recsys.models.model import Model, average
 from recsys.pool import Pool
 
 FLOATS = 1 << 20
@@ -77,11 +77,9 @@ class NeuMF(Model):
         for layer in (self.wide, *self.narrower, self.last):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
-        order = catalog.items.argsort(stable=True)
-        user = torch.arange(catalog.num_owners, device=order.device).repeat_interleave(catalog.size)
-        self.register_buffer("users", user[order], persistent=False)  # who has item i: users[of_item[i]:of_item[i + 1]]
-        counts = torch.bincount(catalog.items, minlength=catalog.num_items)
-        self.register_buffer("of_item", F.pad(counts.cumsum(0), (1, 0)), persistent=False)
+        users, of_item = catalog.by_item()
+        self.register_buffer("users", users, persistent=False)  # who has item i: users[of_item[i]:of_item[i + 1]]
+        self.register_buffer("of_item", of_item, persistent=False)
         self.register_buffer("trained", catalog.size > 0, persistent=False)
 
     def forward(self, batch: Batch) -> NetScorer:
@@ -120,12 +118,11 @@ class NeuMF(Model):
         had = self.of_item.diff()[items] > 0
         items, query = items[had], query[had]
         number = torch.bincount(query, minlength=len(histories))[:, None]
-        some = self.trained if bool(self.trained.any()) else torch.ones_like(self.trained)
         answers = []
         for table in (self.user.weight, self.mlp_user.weight):
             of_item = F.embedding_bag(self.users, table, self.of_item, mode="mean", include_last_offset=True)
             total = table.new_zeros(len(histories), table.shape[1]).index_add_(0, query, of_item.index_select(0, items))
-            answers.append(torch.where(number > 0, total / number.clamp(min=1), table[some].mean(0)))
+            answers.append(torch.where(number > 0, total / number.clamp(min=1), average(table, self.trained)))
         return answers[0], answers[1]
 
 

@@ -10,8 +10,7 @@ from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.examples import Examples, PairsWithHistory
-from recsys.models.mf import check_similarity
-from recsys.models.model import Model
+from recsys.models.model import Model, average, check_dropout
 from recsys.scorer import DotScorer
 
 Aggregator = Literal["mean", "cross_attention", "self_attention"]
@@ -58,7 +57,7 @@ class SimpleX(Model):
             raise ValueError(f"init_std is {init_std}; it must be above 0, or no vector has a direction")
         if padded_to is not None and aggregator == "mean":
             raise ValueError("padded_to is a matter of attention; leave it out with aggregator='mean'")
-        check_similarity("cosine", dropout)
+        check_dropout(dropout)
         self.dim, self.gamma, self.shared, self.dropout, self.init_std = dim, gamma, shared, dropout, init_std
         self.aggregator: Aggregator = aggregator
         self.padded_to, self.longest = padded_to, longest
@@ -104,20 +103,15 @@ class SimpleX(Model):
 
     def queries(self, histories: Histories) -> DotScorer:
         device = self.item.weight.device
-        if self.longest is not None:
-            histories = Histories(
-                histories.items, torch.maximum(histories.start, histories.stop - self.longest), histories.stop, histories.owner
-            )
+        histories = histories.latest(self.longest)
         owner, length = histories.owner.to(device), histories.lengths().to(device)
         known = ((owner >= 0) & self.trained[owner.clamp(min=0)])[:, None]
         user = torch.where(known, F.embedding(owner.clamp(min=0), self.user.weight), 0.0)
         items = histories.flat()[0].to(device)
-        history = self._history(user, items, torch.cat([length.new_zeros(1), length.cumsum(0)]))
+        history = self._history(user, items, F.pad(length.cumsum(0), (1, 0)))
         query = self.gamma * user + (1 - self.gamma) * history
-        weight = self.user.weight
-        average = weight[self.trained].mean(0) if bool(self.trained.any()) else weight.mean(0)
         nothing = ~known & ((length == 0)[:, None] | (self.gamma == 1))
-        return self._scorer(torch.where(nothing, average, query), torch.zeros_like(owner), False)
+        return self._scorer(torch.where(nothing, average(self.user.weight, self.trained), query), torch.zeros_like(owner), False)
 
     def _scorer(self, query: Tensor, target: Tensor, sparse: bool) -> DotScorer:
         query = F.dropout(F.normalize(query, dim=1), self.dropout, self.training)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recsys.catalog import contains
 from recsys.data.log import Fold, Histories, Holdout, Log, Prepared
 
 
@@ -47,21 +48,14 @@ class Noise:
         return replace(data, select=folds["select"], refit=folds["refit"], report={**data.report, "noise": told})
 
 
-def _pairs(log: Log, which: Tensor | None = None) -> Tensor:
-    """int64 [P]: the distinct pairs owner * N + item, ascending; of some events only, if ``which`` [E] is given."""
-    pair = log.owners * log.num_items + log.items
-    found: Tensor = torch.unique(pair if which is None else pair[which])
-    return found
-
-
 def _added(log: Log) -> Tensor:
     return torch.zeros(len(log), dtype=torch.bool) if log.injected is None else log.injected
 
 
 def _histories(known: Histories, clean: Log, noisy: Log) -> Histories:
     """The histories without the pairs that the noisy log has lost, followed by the events that it has gained."""
-    new, before = _added(noisy), _pairs(clean)
-    lost = before[~torch.isin(before, _pairs(noisy))]
+    new, before = _added(noisy), clean.pairs
+    lost = before[~contains(noisy.pairs, before)]
     number = torch.bincount(noisy.owners[new], minlength=noisy.num_owners)
     touched = number > 0
     touched[lost // noisy.num_items] = True
@@ -87,10 +81,10 @@ def _told(clean: Log, noisy: Log, holdouts: dict[str, Holdout]) -> dict[str, Any
     added = int(new.sum())
     size = noisy.offsets.diff()
     share = torch.bincount(noisy.owners[new], minlength=noisy.num_owners)[size > 0] / size[size > 0]
-    relevant = {}
+    relevant, pair = {}, noisy.owners[new] * noisy.num_items + noisy.items[new]
     for part, holdout in holdouts.items():
         owner = holdout.histories.owner.repeat_interleave(holdout.offsets.diff())
-        relevant[part] = int(torch.isin(owner * noisy.num_items + holdout.items, _pairs(noisy, new)).sum())  # owner -1: no pair
+        relevant[part] = int(torch.isin(owner * noisy.num_items + holdout.items, pair).sum())  # owner -1: no pair
     return {
         "events": len(clean),
         "added": added,

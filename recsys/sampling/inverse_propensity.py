@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from recsys.pool import Draw
@@ -34,4 +32,4 @@ class InversePropensity(Refine):
         weight = inverse(self.propensity, self.clip, batch.owner, batch.target)
         if batch.label is not None:
             weight = torch.where(batch.label > 0, weight, 1.0)
-        return replace(draw, weight=weight if draw.weight is None else draw.weight * weight)
+        return draw.weighed(weight)

@@ -5,6 +5,7 @@ import math
 import torch
 
 from recsys.pool import Draw
+from recsys.sampling.choice import gumbel
 from recsys.sampling.sampler import Refine, Sampler
 from recsys.step import View
 
@@ -39,8 +40,7 @@ class PersonalLoss(Refine):
 
     def refine(self, view: View, draw: Draw) -> Draw:
         group, rows = view.batch.group, len(view.batch)
-        noise = torch.empty(rows, dtype=torch.float64, device=group.device).exponential_(generator=view.generator)
-        value = -noise.log()  # Gumbel(0, 1)
+        value = gumbel((rows,), view.generator)
         if view.epoch > self.warmup:
             value -= view.losses(draw).double() / self.temperature
         value = value.nan_to_num(nan=math.inf)  # kept, for the step to refuse

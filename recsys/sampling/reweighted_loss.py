@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from recsys.pool import Draw
 from recsys.sampling.sampler import Refine, Sampler
@@ -30,4 +29,4 @@ class ReweightedLoss(Refine):
 
     def refine(self, view: View, draw: Draw) -> Draw:
         weight = (-self.beta * view.losses(draw).clamp(min=0)).exp()
-        return replace(draw, weight=weight if draw.weight is None else draw.weight * weight)
+        return draw.weighed(weight)

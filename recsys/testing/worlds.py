@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -59,6 +60,13 @@ def checkerboard(size: int = 40) -> Log:
 def _log(owner: torch.Tensor, item: torch.Tensor, owners: int, items: int, kind: str) -> Log:
     offsets = torch.cat([torch.zeros(1, dtype=torch.long), torch.bincount(owner, minlength=owners).cumsum(0)])
     return Log(item.int(), offsets, items, "user" if kind == "user" else "session")
+
+
+def dense(log: Log) -> np.ndarray:
+    """float64 [U, N]: 1 where the log has the pair, else 0."""
+    x = np.zeros((log.num_owners, log.num_items))
+    x[log.owners.numpy(), log.items.numpy()] = 1
+    return x
 
 
 def histories(log: Log) -> Histories:

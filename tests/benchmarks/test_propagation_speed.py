@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,19 +16,10 @@ from recsys.propagation import Graph
 from recsys.randomness import generator
 from recsys.splitting import Predefined
 
+from .timing import best
+
 pytestmark = [pytest.mark.benchmark, pytest.mark.data]
 DIM, LAYERS = 64, 3
-
-
-def best(work: Callable[[], object], times: int = 5) -> float:
-    """Seconds of the quickest of several calls, after one that is not counted."""
-    work()
-    found = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - begun)
-    return min(found)
 
 
 @pytest.mark.filterwarnings("ignore:Sparse")

@@ -6,8 +6,6 @@ of the evaluation's matrix product.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +24,8 @@ from recsys.randomness import generator
 from recsys.sampling import Unseen
 from recsys.splitting import Predefined
 
+from .timing import best
+
 pytestmark = [pytest.mark.benchmark, pytest.mark.data]
 DIM = 64
 
@@ -38,17 +38,6 @@ def gowalla(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepar
 @pytest.fixture(autouse=True)
 def two_threads() -> None:
     torch.set_num_threads(2)
-
-
-def best(work: Callable[[], object], times: int = 5) -> float:
-    """Seconds of the quickest of several calls, after one that is not counted."""
-    work()
-    found = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        work()
-        found.append(time.perf_counter() - begun)
-    return min(found)
 
 
 def gather_rate(table: torch.Tensor) -> float:

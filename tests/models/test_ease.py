@@ -18,12 +18,6 @@ def fitted(log: Log, penalty: float) -> EASE:
     return model
 
 
-def dense(log: Log) -> np.ndarray:
-    x = np.zeros((log.num_owners, log.num_items))
-    x[log.owners.numpy(), log.items.numpy()] = 1
-    return x
-
-
 def regressed(x: np.ndarray, penalty: float) -> np.ndarray:
     """Each item on all the others, one ridge regression after the other."""
     weights = np.zeros((x.shape[1],) * 2)
@@ -39,7 +33,7 @@ def regressed(x: np.ndarray, penalty: float) -> np.ndarray:
 def test_it_is_the_ridge_regression_of_each_item_on_all_others(rows: int, penalty: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROWS", rows)
     log = worlds.users(num_users=50, events=900)
-    assert np.allclose(fitted(log, penalty).weight, regressed(dense(log), penalty), atol=2e-5)
+    assert np.allclose(fitted(log, penalty).weight, regressed(worlds.dense(log), penalty), atol=2e-5)
 
 
 def test_two_items_worked_by_hand() -> None:
@@ -51,7 +45,7 @@ def test_two_items_worked_by_hand() -> None:
 def test_scores_are_sums_over_distinct_items_of_a_session() -> None:
     log = worlds.sessions()
     model = fitted(log, 10.0)
-    assert np.allclose(model.weight, regressed(dense(log), 10.0), atol=2e-5)  # repeats are one pair
+    assert np.allclose(model.weight, regressed(worlds.dense(log), 10.0), atol=2e-5)  # repeats are one pair
     scores = model.scores(Histories.of([[3, 5, 3, 3], [], [7]]))
     assert torch.allclose(scores, torch.stack([model.weight[3] + model.weight[5], torch.zeros(60), model.weight[7]]))
 

@@ -21,12 +21,6 @@ def fitted(log: Log, **knobs: Any) -> IALS:
     return model
 
 
-def dense(log: Log) -> np.ndarray:
-    x = np.zeros((log.num_owners, log.num_items))
-    x[log.owners.numpy(), log.items.numpy()] = 1
-    return x
-
-
 def solved(x: np.ndarray, other: np.ndarray, alpha: float, ridge: float) -> np.ndarray:
     """The exact half step of each row of x, one after the other, with confidences as a dense diagonal."""
     rows = []
@@ -42,14 +36,14 @@ LOG = worlds.users(num_users=40, events=800)
 @pytest.mark.parametrize("log", [LOG, worlds.sessions()], ids=["users", "sessions"])
 def test_it_ends_in_a_fixed_point_of_the_least_squares_steps(log: Log) -> None:
     model = fitted(log, iterations=400, use_cg=False)
-    user, item, x = model.user.double().numpy(), model.item.double().numpy(), dense(log)
+    user, item, x = model.user.double().numpy(), model.item.double().numpy(), worlds.dense(log)
     assert np.abs(item).max() > 0.1
     assert np.allclose(solved(x.T, user, 10.0, 2.0), item, atol=1e-3)  # items are solved last, and the users they were solved for
     assert np.allclose(solved(x, item, 10.0, 2.0), user, atol=5e-3)  # have stopped moving
 
 
 def test_conjugate_gradients_come_to_the_same_loss() -> None:
-    x = dense(LOG)
+    x = worlds.dense(LOG)
 
     def loss(model: IALS) -> float:
         user, item = model.user.double().numpy(), model.item.double().numpy()
@@ -80,7 +74,7 @@ def test_it_folds_in_as_implicit_does() -> None:
     model = fitted(LOG)
     theirs = AlternatingLeastSquares(factors=6, regularization=2.0, alpha=10.0)
     theirs.user_factors, theirs.item_factors = model.user.numpy(), model.item.numpy()
-    rows = sparse.csr_matrix(dense(LOG).astype(np.float32))
+    rows = sparse.csr_matrix(worlds.dense(LOG).astype(np.float32))
     expected = theirs.recalculate_user(np.arange(LOG.num_owners), rows)
     known = worlds.histories(LOG)
     stranger = Histories(known.items, known.start, known.stop, torch.full_like(known.owner, -1))

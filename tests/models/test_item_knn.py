@@ -20,12 +20,6 @@ def fitted(log: Log, **knobs: Any) -> ItemKNN:
     return model
 
 
-def dense(log: Log) -> np.ndarray:
-    x = np.zeros((log.num_owners, log.num_items))
-    x[log.owners.numpy(), log.items.numpy()] = 1
-    return x
-
-
 def by_loops(similarity: np.ndarray, k: int) -> np.ndarray:
     """W [history item, scored item]: the k nearest of each scored item, the lower code first among equals."""
     weights = np.zeros_like(similarity)
@@ -76,7 +70,7 @@ def test_normalised_similarities_of_a_scored_item_add_up_to_one() -> None:
 
 def test_centring_predicts_the_deviation_from_the_mean_of_all_owners() -> None:
     log = worlds.users(num_users=50, events=900)
-    x = dense(log)
+    x = worlds.dense(log)
     model = fitted(log, k=7, normalize=True, centre=True)
     expected = x.mean(0) + (x - x.mean(0)) @ model.weights().toarray()
     assert np.allclose(model.scores(worlds.histories(log)), expected, atol=1e-6)
@@ -86,7 +80,7 @@ def test_centring_predicts_the_deviation_from_the_mean_of_all_owners() -> None:
 @pytest.mark.parametrize("k", [1, 4, 200])
 def test_it_is_the_cosine_of_another_library_in_blocks_of_any_size(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     log = worlds.users(num_users=50, events=900)
-    expected = by_loops(cosine_similarity(dense(log).T).astype(np.float32), k)
+    expected = by_loops(cosine_similarity(worlds.dense(log).T).astype(np.float32), k)
     for size in (1, 5000, 1 << 24):
         monkeypatch.setattr(item_item, "BLOCK", size)
         assert np.allclose(fitted(log, k=k).weights().toarray().sum(0), expected.sum(0), atol=1e-5)
@@ -97,7 +91,7 @@ def test_it_is_the_cosine_of_another_library_in_blocks_of_any_size(k: int, monke
 @pytest.mark.parametrize("shrinkage", [0.0, 4.0])
 def test_idf_is_a_cosine_of_weighted_owners(shrinkage: float) -> None:
     log = worlds.users(num_users=50, events=900)
-    x = dense(log)
+    x = worlds.dense(log)
     weighted = x * np.log(log.num_items / x.sum(1))[:, None]
     both = x.T @ x
     expected = by_loops(cosine_similarity(weighted.T) * both / np.maximum(both + shrinkage, 1), 200)
@@ -106,8 +100,8 @@ def test_idf_is_a_cosine_of_weighted_owners(shrinkage: float) -> None:
 
 def test_repeats_of_a_session_are_one_pair() -> None:
     log = worlds.sessions()
-    assert len(log) > (dense(log) > 0).sum()
-    expected = by_loops(cosine_similarity(dense(log).T), 200)
+    assert len(log) > (worlds.dense(log) > 0).sum()
+    expected = by_loops(cosine_similarity(worlds.dense(log).T), 200)
     assert np.allclose(fitted(log, k=200).weights().toarray(), expected, atol=1e-6)
 
 

@@ -19,12 +19,6 @@ def fitted(log: Log, **knobs: Any) -> RP3beta:
     return model
 
 
-def dense(log: Log) -> np.ndarray:
-    x = np.zeros((log.num_owners, log.num_items))
-    x[log.owners.numpy(), log.items.numpy()] = 1
-    return x
-
-
 def walked(x: np.ndarray, alpha: float, beta: float) -> np.ndarray:
     """Transition probabilities to the power of alpha, then popularity to the power of beta, without pruning."""
     to_owner = (x / x.sum(0).clip(1)).T ** alpha
@@ -56,7 +50,7 @@ def test_pruning_and_normalising_worked_by_hand() -> None:
 
 @pytest.mark.parametrize("log", [worlds.users(num_users=50, events=900), worlds.sessions()], ids=["users", "sessions"])
 def test_it_is_a_product_of_transition_matrices_in_blocks_of_any_size(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = walked(dense(log), 0.6, 0.3)
+    expected = walked(worlds.dense(log), 0.6, 0.3)
     for size in (1, 3000, 1 << 24):
         monkeypatch.setattr(item_item, "BLOCK", size)
         assert np.allclose(fitted(log, k=200, alpha=0.6, beta=0.3).weights().toarray(), expected, rtol=1e-4)
@@ -65,7 +59,7 @@ def test_it_is_a_product_of_transition_matrices_in_blocks_of_any_size(log: Log, 
 def test_the_walk_of_a_user_is_the_product_of_three_steps_up_to_the_first() -> None:
     """The whole walk of a user who is known: X / h, to an owner, to an item."""
     log = worlds.users(num_users=50, events=900)
-    x = dense(log)
+    x = worlds.dense(log)
     three = (x / x.sum(1, keepdims=True)) @ walked(x, 1.0, 0.0)
     scores = fitted(log, k=200).scores(worlds.histories(log)).numpy()
     assert np.allclose(scores / x.sum(1, keepdims=True), three, atol=1e-6)

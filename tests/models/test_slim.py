@@ -20,12 +20,6 @@ def fitted(log: Log, **knobs: Any) -> SLIM:
     return model
 
 
-def dense(log: Log) -> np.ndarray:
-    x = np.zeros((log.num_owners, log.num_items))
-    x[log.owners.numpy(), log.items.numpy()] = 1
-    return x
-
-
 def by_gram(x: np.ndarray, l1: float, l2: float, sweeps: int = 2000) -> np.ndarray:
     """The kernel's twin: coordinate descent on X'X, for all items at once and without candidates."""
     gram = x.T @ x
@@ -46,7 +40,7 @@ LOG = worlds.users(num_users=50, events=900)
 @pytest.mark.parametrize("log", [LOG, worlds.sessions()], ids=["users", "sessions"])
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 5.0), (1.5, 2.0), (0.01, 100.0)])
 def test_it_is_coordinate_descent_on_the_gram_matrix(log: Log, l1: float, l2: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = by_gram(dense(log), l1, l2)
+    expected = by_gram(worlds.dense(log), l1, l2)
     assert (expected > 0).any()
     for cells in (1, 7 * 60, 1 << 24):
         monkeypatch.setattr(module, "CELLS", cells)
@@ -54,7 +48,7 @@ def test_it_is_coordinate_descent_on_the_gram_matrix(log: Log, l1: float, l2: fl
 
 
 def test_it_is_the_elastic_net_of_another_library() -> None:
-    x, alpha, ratio = dense(LOG), 0.08, 0.3
+    x, alpha, ratio = worlds.dense(LOG), 0.08, 0.3
     weights = fitted(LOG, l1=len(x) * alpha * ratio, l2=len(x) * alpha * (1 - ratio)).weights().toarray()
     assert (weights > 0).mean() > 0.05
     for j in range(0, x.shape[1], 6):
@@ -74,14 +68,14 @@ def test_a_heavy_ridge_makes_every_weight_its_own_regression() -> None:
 
 
 def test_a_weight_needs_more_common_owners_than_l1() -> None:
-    both = dense(LOG).T @ dense(LOG)
+    both = worlds.dense(LOG).T @ worlds.dense(LOG)
     weights = fitted(LOG, l1=4.0, l2=1.0).weights().toarray()
     assert (weights > 0).any() and not weights[both <= 4].any()
     assert fitted(LOG, l1=50.0).weights().nnz == 0
 
 
 def test_candidates_are_the_nearest_by_cosine_and_all_of_them_are_no_choice() -> None:
-    x = dense(LOG)
+    x = worlds.dense(LOG)
     cosine = x.T @ x / np.sqrt(np.outer(x.sum(0), x.sum(0))).clip(1)
     np.fill_diagonal(cosine, 0)
     few = fitted(LOG, l1=0.0, l2=10.0, candidates=5).weights().toarray()

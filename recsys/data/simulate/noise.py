@@ -202,7 +202,7 @@ def _event_pairs(log: Log) -> Ints:
 
 
 def _pairs(log: Log) -> Ints:
-    return np.unique(_event_pairs(log))
+    return np.asarray(log.pairs.numpy())
 
 
 def _int_share(share: float, number: Ints) -> Ints:
