@@ -5,13 +5,17 @@ Shapes: U owners, N items, P distinct (owner, item) pairs, R rows, K candidates 
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from recsys.data.log import Log
+from recsys.threads import share
+
+_WORTH = 1 << 13  # pairs below which a second thread costs more than it saves
 
 
 class Catalog:
@@ -31,6 +35,7 @@ class Catalog:
         self.fingerprint = log.fingerprint
         self.counts = log.counts.to(self.device)
         self._log = log
+        self._compiled = self.device.type == "cpu"
 
     @cached_property
     def _key(self) -> Tensor:
@@ -50,6 +55,11 @@ class Catalog:
         return F.pad(self.size.cumsum(0), (1, 0))
 
     @cached_property
+    def _by_owner(self) -> tuple[Any, Any]:
+        """``ptr`` and ``items`` as the compiled loops take them; made on first use, and only on the CPU."""
+        return self.ptr.numpy(), self.items.numpy()
+
+    @cached_property
     def _below(self) -> Tensor:
         """int64 [P]: how many unseen items lie below each seen one: the k-th seen item of an owner (k from 0) has `item - k`. Made
         ascending over all owners by an offset, so that one searchsorted finds the r-th unseen item of any owner."""
@@ -59,6 +69,13 @@ class Catalog:
 
     def seen(self, owner: Tensor, items: Tensor) -> Tensor:
         """Whether training has the pair. owner [R], items [1, K] or [R, K]; bool [R, K]."""
+        if self._compiled:
+            from recsys import catalog_kernel
+
+            found = torch.empty(len(owner), items.shape[1], dtype=torch.bool, device=self.device)
+            arrays = *self._by_owner, owner.contiguous().numpy(), items.contiguous().numpy(), found.numpy()
+            share(partial(catalog_kernel.seen, *arrays), len(owner), worth=found.numel() >= _WORTH)
+            return found
         return contains(self._key, owner[:, None] * self.num_items + items)
 
     @cached_property
@@ -93,6 +110,11 @@ class Catalog:
         """
         free = self.unseen_count(owner)[:, None].clamp(min=1).expand(-1, num)
         r = below(free, generator)
+        if self._compiled:
+            from recsys import catalog_kernel
+
+            share(partial(catalog_kernel.unseen, *self._by_owner, owner.contiguous().numpy(), r.numpy()), len(r), worth=r.numel() >= _WORTH)
+            return r.clamp_(max=self.num_items - 1)
         r += torch.searchsorted(self._below, owner[:, None] * (self.num_items + 1) + r, right=True) - self.ptr[owner][:, None]
         return r.clamp_(max=self.num_items - 1)
 

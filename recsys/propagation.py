@@ -64,12 +64,12 @@ class Graph(nn.Module):
         of_user, of_item = user / (layers + 1), item / (layers + 1)
         x, y = of_user, of_item
         for _ in range(layers):
-            from_items = _sums(y, self.items, self.of_user, self.by_user)
-            x, y = from_items.add_(of_user), _sums(x, self.users, self.of_item, self.by_item).add_(of_item)
+            from_items = sums(y, self.items, self.of_user, self.by_user)
+            x, y = from_items.add_(of_user), sums(x, self.users, self.of_item, self.by_item).add_(of_item)
         return x, y
 
 
-def _sums(table: Tensor, rows: Tensor, offsets: Tensor, weight: Tensor) -> Tensor:
+def sums(table: Tensor, rows: Tensor, offsets: Tensor, weight: Tensor) -> Tensor:
     """Row n of the result: the sum of weight[e] table[rows[e]] over e from offsets[n] to offsets[n + 1]."""
     return F.embedding_bag(rows, table, offsets, mode="sum", per_sample_weights=weight, include_last_offset=True)
 

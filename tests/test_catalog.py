@@ -38,6 +38,20 @@ def test_unseen_draws_reach_exactly_the_unseen_items(lists: list[list[int]], num
         assert set(drawn[u].tolist()) == set(range(num_items)) - set(items)
 
 
+@settings(max_examples=60, deadline=None)
+@given(lists=st.lists(st.lists(st.integers(0, 8), max_size=8), min_size=1, max_size=6), num_items=st.integers(9, 12))
+def test_compiled_loops_and_torch_operations_agree(lists: list[list[int]], num_items: int):
+    owner = torch.arange(len(lists)).repeat(3)
+    own = torch.randint(num_items, (len(owner), 7), generator=generator("ids"))
+    found = []
+    for compiled in (True, False):
+        catalog = Catalog(log_of(lists, num_items))
+        catalog._compiled = compiled
+        shared = catalog.seen(owner, torch.arange(num_items)[None])
+        found.append((shared, catalog.seen(owner, own), catalog.unseen(owner, 50, generator("draws"))))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 def test_unseen_draws_are_uniform():
     log = worlds.users()
     catalog = Catalog(log)

@@ -48,7 +48,7 @@ from recsys.losses import (
     WeightedMSE,
 )
 from recsys.metrics import F1, MAP, MRR, NDCG, AveragePopularity, Coverage, HitRate, Precision, Recall, RecallCapped
-from recsys.models import EASE, IALS, MF, SLIM, ExpoMF, Item2Vec, ItemKNN, LightGCN, NeuMF, Popular, Random, RP3beta, SimpleX
+from recsys.models import EASE, IALS, MF, SLIM, ExpoMF, GraphFilter, Item2Vec, ItemKNN, LightGCN, NeuMF, Popular, Random, RP3beta, SimpleX
 from recsys.propensity import Independent
 from recsys.sampling import (
     All,
@@ -157,6 +157,12 @@ CASES: dict[type, list[Any]] = {
         ItemKNN(shrinkage=1.0, weighting="idf", normalize=True, centre=True),
     ],
     EASE: [EASE(), EASE(penalty=1.0)],
+    GraphFilter: [
+        GraphFilter(),
+        GraphFilter(factors=4, sharpen=2.5, steps=2),
+        GraphFilter(low_pass=0.0),
+        GraphFilter(sharpen=1.0, merge="late"),
+    ],
     RP3beta: [RP3beta(), RP3beta(k=30, alpha=0.5, beta=0.3, normalize=True)],
     SLIM: [SLIM(), SLIM(l1=0.0, l2=10.0, candidates=30)],
     IALS: [IALS(factors=4, regularization=0.1), IALS(factors=4, regularization=0.1, alpha=5.0, use_cg=False)],

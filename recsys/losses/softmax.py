@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from recsys.log_partition import log_partition
 from recsys.losses.loss import Loss
 from recsys.step import Scored
 
@@ -27,10 +27,12 @@ class Softmax(Loss):
         return {**super().needs(), **({"log_count": "logq=True corrects by expected counts"} if self.logq else {})}
 
     def forward(self, scored: Scored) -> Tensor:
-        positive, negative = scored.positive / self.temperature, scored.negative / self.temperature
+        offset = None
         if scored.draw.share is not None:
-            negative = negative + (scored.draw.share * scored.number()[:, None]).clamp(min=1e-30).log()
+            offset = (scored.draw.share * scored.number()[:, None]).clamp(min=1e-30).log()
         if self.logq:
             assert scored.draw.log_count is not None, "the sampler promised log_count"
-            negative = negative - scored.draw.log_count
-        return torch.cat([positive[:, None], scored.masked(negative)], 1).logsumexp(1) - positive
+            offset = -scored.draw.log_count if offset is None else offset - scored.draw.log_count
+        scale = 1 / self.temperature
+        total = log_partition(scored.positive, scored.negative, scale=scale, offset=offset, valid=scored.draw.valid)
+        return total - scored.positive * scale

@@ -2,6 +2,7 @@
 
 from recsys.models.ease import EASE
 from recsys.models.expo_mf import ExpoMF
+from recsys.models.graph_filter import GraphFilter
 from recsys.models.ials import IALS
 from recsys.models.item2vec import Item2Vec
 from recsys.models.item_knn import ItemKNN
@@ -21,6 +22,7 @@ __all__ = [
     "MF",
     "SLIM",
     "ExpoMF",
+    "GraphFilter",
     "Item2Vec",
     "ItemKNN",
     "LightGCN",

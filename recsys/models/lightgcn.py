@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +21,7 @@ class LightGCN(Model):
     He et al. 2020 (arXiv 2002.02126, equations 3 to 6): with A the symmetrically normalised graph of the distinct training pairs, the
     vectors are the mean of E, AE, ..., A^K E; E, the ego vectors of users and items, are the only parameters. With ``layers=0`` this is
     MF. ``dim``: width of the vectors. ``layers``: K. ``init_std``: ego vectors start from N(0, init_std^2), 0.1 in the authors' code.
+    ``similarity``: "dot", or "cosine" of the propagated vectors (as with softmax losses: Wu et al. 2024, arXiv 2201.02327).
     The penalty TouchedRows shrinks ego vectors, as the paper does (equation 15, on the batch). Gradients are dense, so LazyAdam moves
     every row, as Adam does.
 
@@ -26,7 +29,7 @@ class LightGCN(Model):
     :meth:`fold_in`); without a history, with the mean of the trained users' propagated vectors.
     """
 
-    def __init__(self, *, dim: int = 64, layers: int = 3, init_std: float = 0.1) -> None:
+    def __init__(self, *, dim: int = 64, layers: int = 3, init_std: float = 0.1, similarity: Literal["dot", "cosine"] = "dot") -> None:
         super().__init__()
         if dim < 1:
             raise ValueError(f"dim is {dim}; a vector has at least 1 component")
@@ -34,7 +37,10 @@ class LightGCN(Model):
             raise ValueError(f"layers is {layers}; it is at least 0 (0: no propagation, which is MF)")
         if not init_std > 0:
             raise ValueError(f"init_std is {init_std}; it must be above 0, or every gradient is 0")
+        if similarity not in ("dot", "cosine"):
+            raise ValueError(f"similarity is {similarity!r}; allowed are 'dot' and 'cosine'")
         self.dim, self.layers, self.init_std = dim, layers, init_std
+        self.similarity: Literal["dot", "cosine"] = similarity
         self._seen: tuple[int, ...] = ()  # the weights that the tables in _kept, by number of layers, were made of
         self._kept: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -47,7 +53,7 @@ class LightGCN(Model):
         return {"user": "it has a vector for each user"}
 
     def gives(self, have: set[str]) -> set[str]:
-        return {"vectors"}
+        return {"vectors", "cosine"} if self.similarity == "cosine" else {"vectors"}
 
     def examples(self) -> Examples:
         return Pairs()
@@ -65,7 +71,8 @@ class LightGCN(Model):
         user, item = self.graph(self.user.weight, self.item.weight, layers=self.layers)
         owner = batch.inputs["user"]
         ego = DotScorer(self.user(owner), self.item.weight, batch.target, sparse=self.item.sparse)
-        return PropagatedScorer(F.embedding(owner, user), item, batch.target, ego=ego)
+        query = self._direction(F.embedding(owner, user))
+        return PropagatedScorer(query, item, batch.target, cosine=self.similarity == "cosine", ego=ego)
 
     @torch.no_grad()
     def queries(self, histories: Histories) -> DotScorer:
@@ -75,7 +82,10 @@ class LightGCN(Model):
         query = user.index_select(0, owner.clamp(min=0))
         if not bool(known.all()):
             query = torch.where(known[:, None], query, self._unknown(histories, ~known))
-        return DotScorer(query, item, torch.zeros_like(owner))
+        return DotScorer(self._direction(query), item, torch.zeros_like(owner), cosine=self.similarity == "cosine")
+
+    def _direction(self, query: Tensor) -> Tensor:
+        return F.normalize(query, dim=1) if self.similarity == "cosine" else query
 
     @torch.no_grad()
     def propagated(self, layers: int) -> tuple[Tensor, Tensor]:

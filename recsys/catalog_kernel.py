@@ -1,0 +1,42 @@
+"""The compiled loops of :mod:`recsys.catalog` (CPU): a binary search among one owner's items instead of among all pairs.
+
+ptr int64 [U + 1] and items int64 [P]: the distinct items of owner u are items[ptr[u]:ptr[u + 1]], ascending. R rows, K candidates a row.
+"""
+
+from __future__ import annotations
+
+import numba
+
+
+@numba.njit(cache=True, nogil=True)
+def seen(ptr, items, owner, ids, out, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """out[r, k] = whether owner[r] has ids[r, k]; ids [R, K], or [1, K] for every row."""
+    shared = ids.shape[0] == 1
+    for r in range(a, b):
+        start, stop = ptr[owner[r]], ptr[owner[r] + 1]
+        for k in range(ids.shape[1]):
+            item = ids[0 if shared else r, k]
+            low, high = start, stop
+            while low < high:
+                middle = (low + high) >> 1
+                if items[middle] < item:
+                    low = middle + 1
+                else:
+                    high = middle
+            out[r, k] = low < stop and items[low] == item
+
+
+@numba.njit(cache=True, nogil=True)
+def unseen(ptr, items, owner, rank, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
+    """rank[r, k], from 0, becomes the item of that rank among those that owner[r] does not have."""
+    for r in range(a, b):
+        start, stop = ptr[owner[r]], ptr[owner[r] + 1]
+        for k in range(rank.shape[1]):
+            low, high = start, stop
+            while low < high:  # the n-th item of the owner has items[start + n] - n others below it
+                middle = (low + high) >> 1
+                if items[middle] - (middle - start) <= rank[r, k]:
+                    low = middle + 1
+                else:
+                    high = middle
+            rank[r, k] += low - start
