@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from recsys.data.log import Log
 from recsys.threads import share
 
-_WORTH = 1 << 13  # pairs below which a second thread costs more than it saves
+_WORTH = 1 << 10  # pairs below which a second thread costs more than it saves
 
 
 class Catalog:
@@ -56,8 +56,8 @@ class Catalog:
 
     @cached_property
     def _by_owner(self) -> tuple[Any, Any]:
-        """``ptr`` and ``items`` as the compiled loops take them; made on first use, and only on the CPU."""
-        return self.ptr.numpy(), self.items.numpy()
+        """``ptr`` and ``items`` as the compiled loops take them: half as wide, so that a cache holds twice as many."""
+        return self.ptr.numpy(), self.items.int().numpy()
 
     @cached_property
     def _below(self) -> Tensor:
@@ -99,6 +99,12 @@ class Catalog:
         number = torch.bincount(self.items, minlength=self.num_items)
         return owner[self.items.argsort(stable=True)], F.pad(number.cumsum(0), (1, 0))
 
+    @cached_property
+    def full(self) -> Tensor | None:
+        """bool [U]: owners who have seen the whole catalogue; None: there are none."""
+        full = self.size == self.num_items
+        return full if bool(full.any()) else None
+
     def unseen_count(self, owner: Tensor) -> Tensor:
         """How many items each owner has not seen. owner [R]; int64 [R]."""
         return self.num_items - self.size[owner]
@@ -106,15 +112,18 @@ class Catalog:
     def unseen(self, owner: Tensor, num: int, generator: torch.Generator) -> Tensor:
         """Exact uniform draws, with replacement, over what each owner has not seen; no rejection. owner [R]; int64 [R, num].
 
-        For an owner who has seen everything the draw is meaningless (callers mask it, see :meth:`unseen_count`).
+        For an owner who has seen everything the draw is meaningless (callers mask it, see ``full``).
         """
-        free = self.unseen_count(owner)[:, None].clamp(min=1).expand(-1, num)
-        r = below(free, generator)
+        u = torch.rand((len(owner), num), generator=generator, dtype=torch.float64, device=owner.device)
         if self._compiled:
             from recsys import catalog_kernel
 
-            share(partial(catalog_kernel.unseen, *self._by_owner, owner.contiguous().numpy(), r.numpy()), len(r), worth=r.numel() >= _WORTH)
-            return r.clamp_(max=self.num_items - 1)
+            found = torch.empty(u.shape, dtype=torch.long, device=owner.device)
+            arrays = *self._by_owner, owner.contiguous().numpy(), u.numpy(), found.numpy()
+            share(partial(catalog_kernel.unseen, *arrays, self.num_items), len(u), worth=u.numel() >= _WORTH)
+            return found
+        free = self.unseen_count(owner)[:, None].clamp(min=1)
+        r = u.mul_(free).long().minimum(free - 1)
         r += torch.searchsorted(self._below, owner[:, None] * (self.num_items + 1) + r, right=True) - self.ptr[owner][:, None]
         return r.clamp_(max=self.num_items - 1)
 

@@ -32,8 +32,7 @@ class Unseen(Proposal):
         catalog, batch = view.catalog, view.batch
         owner = batch.owner if self.per == "row" else owners_of_groups(view)
         items = catalog.unseen(owner, self.num, view.generator)
-        full = catalog.unseen_count(batch.owner) == 0
-        valid = ~full[:, None].expand(-1, self.num) if bool(full.any()) else None
+        valid = None if catalog.full is None else ~catalog.full[batch.owner][:, None].expand(-1, self.num)
         return Pool(items, batch.group if self.per == "group" else None), valid
 
     def log_count(self, view: View, ids: Tensor) -> Tensor:
