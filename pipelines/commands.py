@@ -153,6 +153,22 @@ COMMANDS: dict[str, Command] = {
             example="recsys compare first second third --metrics recall@20",
         ),
         Command(
+            "replay",
+            "look inside a training step of a run: its rows, candidates, scores, losses and gradients",
+            "pipelines.replay:replay",
+            [
+                _RUN,
+                argument("--step", metavar="N", type=int, required=True, help="which step of the epoch, from 1"),
+                argument("--epoch", metavar="E", type=int, help="which epoch, from 1 (default: that of the stored weights)"),
+                argument("--phase", choices=["select", "refit"], help="which training (default: that of the stored weights)"),
+                argument("--exact", action="store_true", help="train again up to the step, so that every number is the run's own"),
+                argument("--rows", metavar="M", type=int, default=5, help="how many rows to show (default: 5)"),
+                argument("--output", metavar="FILE", type=Path, help="write all rows and candidates as Parquet there too"),
+                _RUNS,
+            ],
+            example="recsys replay first --epoch 3 --step 10 --exact --output step.parquet",
+        ),
+        Command(
             "results add",
             "record finished runs (one a seed) as what a config reaches, beside the config",
             "pipelines.results:add",

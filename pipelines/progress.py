@@ -27,6 +27,7 @@ PHASES = {
     "prepare": "reading and splitting the data",
     "select": "training, to choose the epoch on validation",
     "refit": "training anew on train + validation",
+    "replay": "training again, up to the step asked for",
     "test": "ranking all items for each test query",
 }
 

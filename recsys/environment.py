@@ -35,6 +35,11 @@ def facts(folder: Path | str = ".") -> dict[str, Any]:
     }
 
 
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two :func:`facts` of that which weights depend on: they repeat bit for bit only with the same of it."""
+    return [name for name in ("threads", "versions", "cpu", "gpu", "git_commit") if now[name] != before[name]]
+
+
 def git_state(folder: Path | str = ".") -> tuple[str | None, bool | None]:
     """The commit checked out in ``folder`` and whether tracked files differ from it; (None, None) without git or a commit."""
     commit = _git(folder, "rev-parse", "--verify", "HEAD")

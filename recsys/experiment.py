@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from recsys import compatibility
 from recsys.batching import Batches, Shuffled
 from recsys.cleaning import Step
 from recsys.data import Prepared, Recipe, Source, prepare
-from recsys.data.log import Fold
+from recsys.data.log import Fold, Holdout
 from recsys.errors import ConfigError
 from recsys.evaluation import Evaluation
 from recsys.examples import Examples
 from recsys.fit import Fit
+from recsys.learner import Learner, Trace
 from recsys.losses import BPR, Loss
 from recsys.models import Model
 from recsys.noise import Noise
@@ -151,6 +153,22 @@ class Experiment:
     def tested(self, data: Prepared) -> Fold:
         """The fold that the tested model learns from."""
         return data.refit if self.fit.refit or self.fit.select_on == "test" else data.select
+
+    def recommender(self, *, replay: Trace | None = None, held_out: Holdout | None = None) -> Learner | ClosedForm:
+        """Fresh parts to be fitted on a training log; those of the experiment stay as they were configured.
+
+        Args:
+            replay: what earlier training did, to be done again (:class:`recsys.learner.Learner`).
+            held_out: the validation part, for diagnostics.
+        """
+        model, examples, batches, sampler, loss, fit = copy.deepcopy(
+            (self.model, self.examples, self.batches, self.sampler, self.loss, self.fit)
+        )
+        if isinstance(model, ClosedForm):
+            return model
+        assert batches is not None and sampler is not None and loss is not None, "an experiment fills them in for a model"
+        parts: dict[str, Any] = {"model": model, "examples": examples, "batches": batches, "sampler": sampler, "loss": loss}
+        return Learner(**parts, fit=fit, seed=self.seed, replay=replay, held_out=held_out)
 
     def run(
         self,

@@ -34,6 +34,8 @@ class Fit:
             result is optimistic; it is there to be compared with a published one, and says so. There is no refit then.
         device: "auto" takes CUDA where there is one.
         checkpoint_seconds: how often the state of training is written, so that a killed run can go on.
+        diagnostics: of how many steps of an epoch (at most one in eight) the candidates are described in its record, as
+            ``sampler.hardness`` and the like (:class:`recsys.diagnostics.Diagnostics`); 0: of none. The weights are the same either way.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Fit:
         select_on: Literal["valid", "test"] = "valid",
         device: Device = "auto",
         checkpoint_seconds: float = 30.0,
+        diagnostics: int = 16,
     ) -> None:
         for name, value in (("epochs", epochs), ("validate_every", validate_every), ("patience", patience)):
             if value is not None and value < 1:
@@ -68,6 +71,8 @@ class Fit:
             raise ValueError(f"device is {device!r}; allowed are 'auto', 'cpu' and 'cuda'")
         if checkpoint_seconds < 0:
             raise ValueError(f"checkpoint_seconds is {checkpoint_seconds}; it is at least 0 (0: after every step)")
+        if diagnostics < 0:
+            raise ValueError(f"diagnostics is {diagnostics}; it is a number of steps, at least 0 (0: no diagnostics)")
         self.epochs, self.schedule, self.clip, self.penalty = epochs, schedule, clip, penalty
         self.optimizer = optimizer if optimizer is not None else Adam()
         if penalty is not None and penalty.dense and self.optimizer.lazy:
@@ -77,7 +82,7 @@ class Fit:
         self.validate_every, self.patience, self.refit = validate_every, patience, refit and select_on == "valid"
         self.select_on: Literal["valid", "test"] = select_on
         self.device: Device = device
-        self.checkpoint_seconds = checkpoint_seconds
+        self.checkpoint_seconds, self.diagnostics = checkpoint_seconds, diagnostics
 
     def torch_device(self) -> torch.device:
         """The device to train on.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from contextlib import contextmanager
@@ -128,7 +127,8 @@ class Job:
 
     # ------------------------------------------------------------------------------------------------ training and measuring
     def _train(self, phase: str, fold: Fold, replay: Trace | None) -> Learner | ClosedForm:
-        recommender = self._recommender(replay)
+        held_out = fold.holdouts.get("valid") if phase == "select" else None
+        recommender = self.experiment.recommender(replay=replay, held_out=held_out)
         if isinstance(recommender, Learner):
             recommender.setup(fold.train)
             if self.state["learner"] is not None:
@@ -155,17 +155,9 @@ class Job:
             for sentence in epoch.remarks:
                 self._remark(sentence)
             self._record(record, epoch.figures)
+            if isinstance(recommender, Learner) and recommender.step.diagnostics is not None:
+                self.about["popularity_groups"] = recommender.step.diagnostics.groups
         return recommender
-
-    def _recommender(self, replay: Trace | None) -> Learner | ClosedForm:
-        """Fresh parts: those of the experiment stay as they were configured."""
-        e = self.experiment
-        model, examples, batches, sampler, loss, fit = copy.deepcopy((e.model, e.examples, e.batches, e.sampler, e.loss, e.fit))
-        if isinstance(model, ClosedForm):
-            return model
-        assert batches is not None and sampler is not None and loss is not None, "an experiment fills them in for a model"
-        parts: dict[str, Any] = {"model": model, "examples": examples, "batches": batches, "sampler": sampler, "loss": loss}
-        return Learner(**parts, fit=fit, seed=e.seed, replay=replay)
 
     def _record(self, record: dict[str, Any], figures: dict[str, float]) -> None:
         record |= figures
@@ -261,10 +253,9 @@ class Job:
             self._started += time.perf_counter() - begun  # a store made anew takes seconds, which are not the experiment's
 
     def _note_environment(self) -> None:
-        """Weights repeat bit for bit only with the same versions and number of threads: say what has changed, and keep both."""
+        """Say what has changed, and keep both."""
         now, before = environment.facts(), self.about["environment"]
-        changed = [name for name in ("threads", "versions", "cpu", "gpu", "git_commit") if now[name] != before[name]]
-        if changed:
+        if changed := environment.changes(before, now):
             self.about.setdefault("earlier_environments", []).append(before)
             self.about["environment"] = now
             self.progress.say(f"not the same as before: {', '.join(changed)}; the result may differ in the last bits")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recsys.batch import Batch
 from recsys.batching import Batches
 from recsys.catalog import Catalog
-from recsys.data.log import Log
+from recsys.data.log import Holdout, Log
 from recsys.errors import RunError
 from recsys.examples import Examples
 from recsys.fit import Fit
@@ -51,6 +51,9 @@ class Learner(Trained):
 
     Args:
         examples: the rows to learn from, not loaded yet; those that the model reads if not given.
+        held_out: the validation part, for the diagnostics of the sampler to count by; nothing is learnt from it.
+        on_batch: called before every step with its batch, epoch and number (from 0). It may raise, to stop there: :meth:`rehearse` then
+            does the step without moving anything.
         on_step: called after every step with (epoch, step, steps, mean loss of the epoch so far, rows so far).
         on_checkpoint: called every ``fit.checkpoint_seconds`` after a step; :meth:`state` is then everything that training needs to go on.
     """
@@ -66,14 +69,16 @@ class Learner(Trained):
         examples: Examples | None = None,
         seed: int = 0,
         replay: Trace | None = None,
+        held_out: Holdout | None = None,
+        on_batch: Callable[[Batch, int, int], None] | None = None,
         on_step: Callable[[int, int, int, float, int], None] | None = None,
         on_checkpoint: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(model)
-        self.plan, self.seed, self.replay = fit, seed, replay
-        self.on_step, self.on_checkpoint = on_step, on_checkpoint
+        self.plan, self.seed, self.replay, self.held_out = fit, seed, replay, held_out
+        self.on_batch, self.on_step, self.on_checkpoint = on_batch, on_step, on_checkpoint
         self.device = fit.torch_device()
-        self.step = Step(model, batches, sampler, loss, fit.penalty, fit.denominator, seed)
+        self.step = Step(model, batches, sampler, loss, fit.penalty, fit.denominator, seed, fit.diagnostics)
         self.examples = model.examples() if examples is None else examples
         self.optimizer: torch.optim.Optimizer
         self.trace: Trace = []
@@ -95,7 +100,7 @@ class Learner(Trained):
         if not len(examples):
             raise RunError(f"{type(examples).__name__} makes no example of this training log; a sequence needs at least 2 events")
         reseed_global(self.seed, "init")
-        self.step.setup(Catalog(train, self.device), examples).to(self.device)
+        self.step.setup(Catalog(train, self.device), examples, self.held_out).to(self.device)
         sparse = self.plan.optimizer.wants_rows(self.device)
         for module in self.step.modules():
             if isinstance(module, nn.Embedding):
@@ -154,6 +159,8 @@ class Learner(Trained):
         while done["step"] < steps:
             at = int(done["step"])
             batch = step.examples.batch(step.batches.plan[at].to(self.device))
+            if self.on_batch is not None:
+                self.on_batch(batch, epoch, at)
             value, rows = self._one_step(batch, epoch, at)
             done["loss"] += value * (1 if self.plan.denominator == "sum" else rows)
             done["rows"] += rows
@@ -192,6 +199,18 @@ class Learner(Trained):
         self.optimizer.step()
         self.step.end_step()
         return number, rows
+
+    def rehearse(self, batch: Batch, epoch: int, at: int) -> float:
+        """Step ``at`` of an epoch as training does it, but for the update; the value that it minimises. What model, sampler and loss made
+        of the batch is left in ``step.view`` and ``step.scored``; ``step.scored.negative.grad`` is the slope of the value by each score."""
+        self.step.train()
+        reseed_global(self.seed, "step", epoch, at, device=self.device)
+        value = self.step(batch, epoch, at)
+        if self.step.scored is not None and self.step.scored.negative.requires_grad:
+            self.step.scored.negative.retain_grad()
+        value.backward()
+        self.step.zero_grad(set_to_none=True)
+        return float(value.detach())
 
     def _clip(self, largest: float) -> None:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]

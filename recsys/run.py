@@ -42,7 +42,8 @@ class Run:
 
     Attributes:
         about: the content of run.json: ``spec`` (the resolved configuration), ``fingerprint``, ``data``, ``environment``, ``facts``
-            (what each number means), ``selection`` (what validation chose), ``metrics``, ``intervals``, ``seconds``, ``peak_rss_mb``.
+            (what each number means), ``selection`` (what validation chose), ``metrics``, ``intervals``, ``seconds``, ``peak_rss_mb``;
+            ``popularity_groups``, the share of the last epoch's draws in tenths of the training events, the most popular items first.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 from recsys.batch import Batch
 from recsys.catalog import Catalog
+from recsys.data.log import Holdout
+from recsys.diagnostics import Diagnostics
 from recsys.errors import ConfigError
 from recsys.part import Part
 from recsys.pool import Draw
@@ -122,18 +125,23 @@ class Step(nn.Module):
         penalty: Penalty | None = None,
         denominator: Denominator = "rows",
         seed: int = 0,
+        diagnostics: int = 0,
     ) -> None:
+        """``diagnostics``: steps of an epoch to look at (:class:`recsys.diagnostics.Diagnostics`)."""
         super().__init__()
         self.model, self.batches, self.sampler, self.loss, self.penalty = model, batches, sampler, loss, penalty
         self.denominator: Denominator = denominator
-        self.seed = seed
+        self.seed, self.looks = seed, diagnostics
+        self.diagnostics: Diagnostics | None = None
+        self._clock: tuple[float, float] | None = None  # of a step that is looked at: when it began, and seconds in the sampler
         self.view: View | None = None
         self.draw: Draw | None = None
         self.scored: Scored | None = None
         self.noise: Tensor | None
 
-    def setup(self, catalog: Catalog, examples: Examples) -> Step:
-        """Make parameters and buffers, on the CPU from the global generator; ``examples`` are loaded already."""
+    def setup(self, catalog: Catalog, examples: Examples, held_out: Holdout | None = None) -> Step:
+        """Make parameters and buffers, on the CPU from the global generator; ``examples`` are loaded already. ``held_out``: the validation
+        part, for the diagnostics to count by."""
         self.catalog, self.examples = catalog, examples
         parts = [part for part in self.modules() if isinstance(part, Part)]
         self.counts = any("log_count" in part.needs() for part in parts)
@@ -141,6 +149,7 @@ class Step(nn.Module):
             part.setup(catalog)
         # rows of this epoch that were offered, and those learnt from: how many, and how many of them are noise
         self.register_buffer("noise", torch.zeros(2, 2, dtype=torch.long) if catalog.noisy else None)
+        self.diagnostics = Diagnostics(catalog, self.looks, held_out) if self.looks else None
         return self
 
     def begin_epoch(self, epoch: int, *, resumed: bool = False) -> None:
@@ -152,14 +161,21 @@ class Step(nn.Module):
 
     def forward(self, batch: Batch, epoch: int, step: int) -> Tensor:
         """The value to minimise, a scalar."""
+        device = batch.target.device
+        looked = self.diagnostics is not None and self.diagnostics.wants(step, len(self.batches.plan))
+        began = _now(device) if looked else 0.0
         score = self.model(batch)
         with torch.no_grad():
-            stream = generator(self.seed, "draw", epoch, step, device=batch.target.device)
+            stream = generator(self.seed, "draw", epoch, step, device=device)
             view = View(batch, score.detach(), self.loss, self.catalog, self.batches, epoch, step, stream, self.counts)
+            asked = _now(device) if looked else 0.0
             draw = self.sampler(view)
+            self._clock = (began, _now(device) - asked) if looked else None
         if draw.rows is not None:
             batch, score = batch.take(draw.rows), score.take(draw.rows)
         scored = Scored.of(batch, score, draw, self.catalog)
+        if looked and self.diagnostics is not None:
+            self.diagnostics.watch(scored)
         loss = self.loss(scored)
         if loss.shape != scored.positive.shape:
             given = f"{type(self.loss).__name__} gave a tensor of shape {list(loss.shape)}"
@@ -175,6 +191,9 @@ class Step(nn.Module):
         for part in self.sampler.modules():
             if isinstance(part, Part) and self.view is not None and self.draw is not None:
                 part.end_step(self.view, self.draw)
+        if self.diagnostics is not None and self._clock is not None and self.scored is not None:
+            began, in_sampler = self._clock
+            self.diagnostics.take(self.scored, in_sampler, _now(self.scored.positive.device) - began)
         if self.noise is not None and self.view is not None and self.scored is not None:
             self.noise += torch.stack([self._noise_in(self.view.batch), self._noise_in(self.scored.batch)])
         self.view = self.draw = self.scored = None
@@ -185,13 +204,21 @@ class Step(nn.Module):
         return torch.stack([observed.sum(), (observed & self.catalog.injected(batch.owner, batch.target)).sum()])
 
     def figures(self) -> dict[str, float]:
-        """Where noise was added to the training log: its share among the rows that the batches offered in the epoch that just ended, and
-        among those that were learnt from (a sampler may keep some only)."""
-        if self.noise is None:
-            return {}
-        (offered, noisy), (learnt, kept) = self.noise.tolist()
-        self.noise.zero_()
-        return {"rows.noisy_share_offered": noisy / max(offered, 1), "rows.noisy_share": kept / max(learnt, 1)}
+        """Of the epoch that just ended: what its candidates were like (``sampler.``), and where noise was added to the training log, its
+        share among the rows that the batches offered and among those that were learnt from (a sampler may keep some only)."""
+        found = {} if self.diagnostics is None else {f"sampler.{name}": value for name, value in self.diagnostics.figures().items()}
+        if self.noise is not None:
+            (offered, noisy), (learnt, kept) = self.noise.tolist()
+            self.noise.zero_()
+            found |= {"rows.noisy_share_offered": noisy / max(offered, 1), "rows.noisy_share": kept / max(learnt, 1)}
+        return found
+
+
+def _now(device: torch.device) -> float:
+    """Seconds, when all that was asked of the device is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def reduce(loss: Tensor, row_weight: Tensor | None, draw_weight: Tensor | None, denominator: Denominator) -> Tensor:

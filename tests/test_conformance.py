@@ -89,6 +89,7 @@ CASES: dict[type, list[Any]] = {
     Mix: [
         Mix({"uniform": Uniform(6, per="batch"), "popular": Popularity(3), "batch": InBatch()}),
         Mix({"groups": Uniform(6, per="group"), "hard": TopK(Uniform(9), k=2)}),
+        Mix({"unseen": Uniform(9, per="batch", exclude="seen"), "popular": Popularity(3)}),
     ],
     TopK: [TopK(Uniform(9), k=3), TopK(Mix({"a": Uniform(20, per="batch"), "b": InBatch()}), k=4), TopK(Uniform(2), k=5)],
     Ambiguous: [Ambiguous(Uniform(9), k=3), Ambiguous(Uniform(20, per="batch", exclude="seen"), k=4, b=-1.0, replacement=True)],

@@ -43,7 +43,7 @@ def left(folder: Path) -> dict[str, Any]:
     about = json.loads((folder / "run.json").read_text())
     kept = {name: about[name] for name in ("metrics", "intervals", "selection", "facts", "status")}
     lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    history = [{k: v for k, v in line.items() if "seconds" not in k} for line in lines]
+    history = [{k: v for k, v in line.items() if "seconds" not in k and k != "sampler.time_share"} for line in lines]
     return {
         **kept,
         "history": history,

@@ -23,15 +23,17 @@ class BPRMax(Loss):
         self.penalty = penalty
 
     def forward(self, scored: Scored) -> Tensor:
-        log_weight = log_shares(scored)
+        log_weight = log_shares(scored, scored.negative)
         value = -(log_weight + F.logsigmoid(scored.positive[:, None] - scored.negative)).logsumexp(1)
         if self.penalty:
             value = value + self.penalty * (log_weight.exp() * scored.negative.square()).sum(1)
         return torch.where(scored.number() > 0, value, 0.0)
 
 
-def log_shares(scored: Scored) -> Tensor:
-    """[R, K]: the logarithm of the softmax of a row's candidate scores, times the draw's shares if it has any; -inf where a candidate is
-    not valid, but in a row without any valid one, whose value means nothing."""
-    logit = scored.negative if scored.draw.share is None else scored.negative + scored.draw.share.clamp(min=1e-30).log()
+def log_shares(scored: Scored, logit: Tensor) -> Tensor:
+    """[R, K]: the logarithm of the softmax of a row's logits [R, K] over its candidates, each counted as often as the draw's share says if
+    it has any, so that the weights of a row sum to 1; -inf where a candidate is not valid, but in a row without any valid one, whose value
+    means nothing."""
+    if scored.draw.share is not None:
+        logit = logit + scored.draw.share.clamp(min=1e-30).log()
     return torch.where((scored.number() > 0)[:, None], scored.masked(logit), 0.0).log_softmax(1)

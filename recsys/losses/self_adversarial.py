@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from recsys.losses.bpr_max import log_shares
 from recsys.losses.loss import Loss
 from recsys.step import Scored
 
@@ -12,7 +13,8 @@ class SelfAdversarial(Loss):
     """Self-adversarial negatives: -log sigmoid(margin + s+) - sum_j p_j log sigmoid(-s_j - margin), p = softmax(``sharpness`` s_j).
 
     Sun et al. 2019 (RotatE, arXiv 1902.10197, equations 4 and 5), with scores in place of negative distances. No gradient passes through p.
-    ``sharpness`` 0 and ``margin`` 0 is BCE.
+    ``sharpness`` 0 and ``margin`` 0 is BCE. Shares that the draw has set are factors inside the softmax, so that p sums to 1: with
+    :class:`recsys.sampling.SelfWeighted` the two sharpnesses add.
     """
 
     surrogate = True
@@ -24,11 +26,6 @@ class SelfAdversarial(Loss):
         self.sharpness, self.margin = sharpness, margin
 
     def forward(self, scored: Scored) -> Tensor:
-        lowest = torch.finfo(scored.negative.dtype).min
-        valid = scored.valid()
-        logit = self.sharpness * scored.negative.detach()
-        share = (logit if valid is None else logit.masked_fill(valid == 0, lowest)).softmax(1)
-        if scored.draw.share is not None:
-            share = share * scored.draw.share * scored.number()[:, None]
-        share = share if valid is None else share * valid
-        return F.softplus(-scored.positive - self.margin) + (share * F.softplus(scored.negative + self.margin)).sum(1)
+        share = log_shares(scored, self.sharpness * scored.negative.detach()).exp()
+        push = (share * F.softplus(scored.negative + self.margin)).sum(1)
+        return F.softplus(-scored.positive - self.margin) + torch.where(scored.number() > 0, push, 0.0)

@@ -16,4 +16,4 @@ class Top1Max(Loss):
 
     def forward(self, scored: Scored) -> Tensor:
         terms = torch.sigmoid(scored.negative - scored.positive[:, None]) + torch.sigmoid(scored.negative.square())
-        return torch.where(scored.number() > 0, (log_shares(scored).exp() * terms).sum(1), 0.0)
+        return torch.where(scored.number() > 0, (log_shares(scored, scored.negative).exp() * terms).sum(1), 0.0)

@@ -14,7 +14,8 @@ class InBatch(Proposal):
     """The targets of the other rows of the batch, shared by all rows: candidates at no extra cost, drawn as often as items are targets.
 
     A row never meets its own slot; ``exclude`` also masks other slots with its own target ("positive", accidental hits) or with
-    anything its owner has seen ("seen"). The expected counts come from the batch policy: R - 1 draws from the items' share of targets.
+    anything its owner has seen ("seen"). The expected counts come from the batch policy: R - 1 draws from the items' share of targets, or
+    with "seen" as many as there are rows of other groups, since all of the row's own are masked.
     """
 
     def needs(self) -> dict[str, str]:
@@ -28,4 +29,8 @@ class InBatch(Proposal):
         return Pool(target), ~torch.eye(len(target), dtype=torch.bool, device=target.device)
 
     def log_count(self, view: View, ids: Tensor) -> Tensor:
-        return view.batches.log_prob(ids) + math.log(max(1, len(view.batch) - 1))
+        group, rows = view.batch.group, len(view.batch)
+        if self.exclude != "seen":
+            return view.batches.log_prob(ids) + math.log(max(1, rows - 1))
+        others = rows - torch.bincount(group, minlength=view.batch.groups)[group]
+        return view.batches.log_prob(ids) + others.clamp(min=1).log()[:, None]

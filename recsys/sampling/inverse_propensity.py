@@ -19,7 +19,7 @@ class InversePropensity(Refine):
     ``propensity``: theta. A row whose theta is 0 needs a clip above 0.
     """
 
-    keeps = frozenset({"log_count"})
+    keeps = frozenset({"log_count", "alone"})
 
     def __init__(self, base: Sampler, *, propensity: Propensity | None = None, clip: float = 0.1) -> None:
         super().__init__(base)

@@ -12,7 +12,8 @@ from recsys.step import View
 class Mix(Sampler):
     """Several samplers side by side, each pool in its own shape (so that scoring stays one product a pool).
 
-    An item's expected count is the sum over the parts, whichever part drew it. ``parts``: a name for each, so that a single option
+    An item's expected count is the sum over the parts that may offer it to the row, whichever part drew it: one that masks what the owner
+    has seen adds nothing to a seen item's count, although it draws it. ``parts``: a name for each, so that a single option
     can be changed (``--sampler.parts.uniform.num=9``).
     """
 
@@ -48,7 +49,9 @@ class Mix(Sampler):
         return Draw(tuple(pool for draw in draws for pool in draw.pools), valid, count)
 
     def _log_count(self, view: View, ids: Tensor) -> Tensor:
-        counts = [part.log_count(view, ids) for part in self._samplers() if isinstance(part, Proposal)]
+        parts = [part for part in self._samplers() if isinstance(part, Proposal)]
+        alike = len({part.exclude for part in parts}) == 1  # what is valid in one part is then masked in none
+        counts = [part.log_count(view, ids) if alike else part.log_valid_count(view, ids) for part in parts]
         return torch.stack([count.expand(max(map(len, counts)), -1) for count in counts]).logsumexp(0)
 
     def _samplers(self) -> list[Sampler]:

@@ -14,7 +14,8 @@ class Queue(Proposal):
     Pre-batch negatives (Lee et al. 2021, DensePhrases, section 4.2) and the dictionary of MoCo (He et al. 2020). Those keep the vectors of
     earlier steps, which are stale and carry no gradient; here the ids are kept and scored with the vectors of now, with a gradient. Until
     the queue is full its empty places are not valid. The expected counts come from the batch policy, as for
-    InBatch; they hold for a queue of at least a batch, since of a larger batch the first rows are kept.
+    InBatch; they hold for a queue of at least a batch, since of a larger batch the first rows are kept. The rows that a sampler around it
+    leaves out are kept as well, as those of InBatch are: which rows stay depends on their losses, and the counts would not hold.
     """
 
     def __init__(self, size: int = 1024, *, exclude: Exclude = "positive") -> None:
@@ -39,5 +40,4 @@ class Queue(Proposal):
         return view.batches.log_prob(ids) + (self.kept >= 0).sum().clamp(min=1).log()
 
     def end_step(self, view: View, draw: Draw) -> None:
-        new = view.batch.target if draw.rows is None else view.batch.target[draw.rows]
-        self.kept.copy_(torch.cat([new, self.kept])[: self.size])
+        self.kept.copy_(torch.cat([view.batch.target, self.kept])[: self.size])

@@ -19,7 +19,7 @@ class ReweightedLoss(Refine):
     multiply with these.
     """
 
-    keeps = frozenset({"log_count"})
+    keeps = frozenset({"log_count", "alone"})
 
     def __init__(self, base: Sampler, *, beta: float = 0.2) -> None:
         super().__init__(base)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from recsys.part import Part
@@ -57,16 +58,26 @@ class Proposal(Sampler):
         """What :meth:`forward` still has to mask; "nothing" where the draw leaves the excluded items out by itself."""
         return self.exclude
 
+    def masked(self, view: View, ids: Tensor) -> Tensor | None:
+        """Which of ``ids`` [R | 1, K] :meth:`forward` masks in each row: bool [R, K], None where it masks nothing."""
+        mask = self.to_mask()
+        if mask == "nothing":
+            return None
+        bad = ids == view.batch.target[:, None]
+        return bad | view.catalog.seen(view.batch.owner, ids) if mask == "seen" else bad
+
+    def log_valid_count(self, view: View, ids: Tensor) -> Tensor:
+        """:meth:`log_count`, but -inf for what is masked: how often each is expected among a row's valid candidates."""
+        count, bad = self.log_count(view, ids), self.masked(view, ids)
+        return count if bad is None else torch.where(bad, -torch.inf, count)
+
     def forward(self, view: View) -> Draw:
         pool, valid = self.propose(view)
-        mask = self.to_mask()
-        if mask != "nothing":
-            ids = pool.ids()
-            bad = ids == view.batch.target[:, None]
-            if mask == "seen":
-                bad |= view.catalog.seen(view.batch.owner, ids)
+        ids = pool.ids()
+        bad = self.masked(view, ids)
+        if bad is not None:
             valid = ~bad if valid is None else valid & ~bad
-        return Draw((pool,), valid, self.log_count(view, pool.ids()) if view.counts else None)
+        return Draw((pool,), valid, self.log_count(view, ids) if view.counts else None)
 
 
 class Refine(Sampler):

@@ -19,7 +19,7 @@ class TruncatedLoss(Refine):
     rate = 0 is the base, to the bit. Expected counts stay those of the base's draw.
     """
 
-    keeps = frozenset({"log_count"})
+    keeps = frozenset({"log_count", "alone"})
 
     def __init__(self, base: Sampler, *, rate: float = 0.2, steps: int = 30_000) -> None:
         super().__init__(base)

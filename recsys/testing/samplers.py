@@ -14,7 +14,7 @@ from recsys.errors import ConfigError
 from recsys.examples import LabelledPairs
 from recsys.losses import WMF
 from recsys.pool import Draw
-from recsys.sampling import Proposal, Sampler
+from recsys.sampling import Proposal, Refine, Sampler
 from recsys.step import Scored, Step
 from recsys.testing import worlds
 from recsys.testing.expect import check_configuration, expect, same
@@ -32,7 +32,7 @@ def check_sampler(sampler: Sampler) -> None:
     """
     check_configuration(sampler)
     fitting = 0
-    for log in (worlds.users(), worlds.sessions()):
+    for log in (worlds.users(), worlds.sessions(60)):
         step = _step(sampler, log)
         if step is None:
             continue
@@ -124,8 +124,8 @@ def _excluded(step: Step) -> None:
 
 
 def _counted(step: Step) -> None:
-    """Observed counts of every item over many draws against the expected ones: in all, each within 5.5 standard errors of a Poisson
-    count, and by the chi-square statistic."""
+    """How often every item is a valid candidate over many draws against the expected counts: in all, each within 5.5 standard errors of a
+    Poisson count, and by the chi-square statistic."""
     if not _counts(step):
         return
     sampler, batch, items = step.sampler, worlds.first_batch(step), step.catalog.num_items
@@ -149,11 +149,13 @@ def _counted(step: Step) -> None:
             promised = promised if draw.rows is None else promised[draw.rows]
             rows = len(promised)
             ids = draw.ids().expand(rows, -1)
-            observed += torch.bincount(ids.flatten(), minlength=items) / rows
+            valid = torch.ones_like(ids, dtype=torch.bool) if draw.valid is None else draw.valid.expand_as(ids)
+            # what another sampler masks further was drawn all the same; whatever a proposal masks is expected 0 times
+            drawn = promised.gather(1, ids) > 0 if isinstance(sampler, Refine) else valid
+            observed += torch.bincount(ids[drawn], minlength=items) / rows
             expected += promised.mean(0)
         if draw.log_count is None:
             raise AssertionError(f"{type(sampler).__qualname__}: promises log_count and gives none when asked")
-        valid = torch.ones_like(ids, dtype=torch.bool) if draw.valid is None else draw.valid.expand_as(ids)
         gap = (draw.log_count.double().expand_as(ids).exp() - promised.gather(1, ids)).abs()
         expect(
             (gap[valid] < 1e-3 * promised.gather(1, ids)[valid] + 1e-6).all(),
@@ -169,11 +171,11 @@ def _counted(step: Step) -> None:
 
 
 def _expected(step: Step, batch: Batch, at: int) -> torch.Tensor:
-    """[R, N]: the expected count of each item, by asking for the whole catalogue."""
+    """[R, N]: how often each item is expected to be a valid candidate, by asking for the whole catalogue."""
     view = worlds.view_of(step, batch, at)
     everything = torch.arange(step.catalog.num_items)[None]
     parts = [step.sampler] if isinstance(step.sampler, Proposal) else [p for p in step.sampler.modules() if isinstance(p, Proposal)]
-    counts = [part.log_count(view, everything).double().exp().expand(len(batch), -1) for part in parts]
+    counts = [part.log_valid_count(view, everything).double().exp().expand(len(batch), -1) for part in parts]
     return torch.stack(counts).sum(0)
 
 

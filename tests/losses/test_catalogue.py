@@ -113,6 +113,19 @@ def test_self_adversarial_weighs_hard_candidates_more_and_passes_no_gradient_thr
     assert torch.allclose(slope[0], share * torch.sigmoid(case.negative[0] + 0.3))
 
 
+def test_sharpness_of_the_draw_and_of_the_loss_add():
+    """p of sharpness b over shares softmax(a s) is softmax((a + b) s), also where a candidate is not valid: the weights sum to 1."""
+    negative, valid = [[2.0, 0.0, -1.0, 0.7], [0.3, -0.4, 4.0, 1.0]], [[True] * 4, [True, True, False, True]]
+    logit = torch.tensor(negative, dtype=torch.double).masked_fill(~torch.tensor(valid), -torch.inf)
+    shared = scored([0.5, -0.2], negative, valid, share=(0.4 * logit).softmax(1).tolist())
+    plain = scored([0.5, -0.2], negative, valid)
+    value = SelfAdversarial(sharpness=0.6, margin=0.3)(shared)
+    assert torch.allclose(value, SelfAdversarial(sharpness=1.0, margin=0.3)(plain))
+    assert torch.allclose(SelfAdversarial(sharpness=0.0)(shared), SelfAdversarial(sharpness=0.4)(plain))
+    high = SelfAdversarial(sharpness=1.0)(replace(shared, negative=torch.full_like(shared.negative, 50.0))) - F.softplus(-shared.positive)
+    assert torch.allclose(high, torch.full_like(high, 50.0)), "all candidates cost 50, so does their mean"
+
+
 @pytest.mark.parametrize(
     "loss",
     [BPRMax(penalty=0.1), Top1Max(), WARP(), GBCE(), DebiasedContrastive(), SelfAdversarial()],

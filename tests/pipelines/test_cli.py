@@ -232,7 +232,8 @@ def test_help_on_parts(said: Said) -> None:
     [
         (
             ["trian"],
-            "no command 'trian'; there are: compare, config, data, evaluate, quickstart, recommend, results, train. Did you mean train?",
+            "no command 'trian'; there are: compare, config, data, evaluate, quickstart, recommend, replay, results, train. "
+            "Did you mean train?",
         ),
         (
             ["data", "decribe"],

@@ -44,6 +44,7 @@ MAKERS: dict[str, tuple[Callable[[int], Sampler], str]] = {
     "Queue": (lambda k: Queue(k), "positive"),
     "Mix of uniform and popular": (lambda k: Mix({"a": Uniform(k // 2, per="batch"), "b": Popularity(k - k // 2)}), "positive"),
     "Mix of uniform and batch": (lambda k: Mix({"a": Uniform(k // 4), "b": InBatch()}), "positive"),
+    "Mix of unlike masks": (lambda k: Mix({"a": Uniform(k // 2, exclude="seen"), "b": Popularity(k - k // 2)}), "positive"),
     "Mix of three": (lambda k: Mix({"a": Uniform(k // 4), "b": Popularity(k // 4, per="group"), "c": Queue(k // 2)}), "positive"),
 }
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recsys.batching import InOrder
-from recsys.sampling import Queue
+from recsys.sampling import Queue, TruncatedLoss
 from recsys.testing import worlds
 
 
@@ -41,6 +41,16 @@ def test_a_target_in_the_queue_is_no_candidate_of_its_own_row():
     draw = step.sampler(worlds.view_of(step, batch))
     ids = draw.ids().expand(4, -1)
     assert torch.equal(draw.valid, ids != batch.target[:, None])
+
+
+def test_rows_that_a_sampler_around_it_leaves_out_are_kept_too():
+    """Which rows stay depends on their losses; the expected counts are those of all."""
+    step = worlds.step_of(sampler=TruncatedLoss(Queue(10), rate=0.5, steps=1), batches=InOrder(size=4))
+    batch = step.examples.batch(step.batches.plan[1])
+    step(batch, 1, 1)
+    assert step.draw.rows is not None and len(step.draw.rows) == 2
+    step.end_step()
+    assert step.sampler.base.kept.tolist() == [*batch.target.tolist(), *[-1] * 6]
 
 
 def test_the_queue_is_resumed():

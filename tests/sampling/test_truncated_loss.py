@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recsys.batching import Shuffled
-from recsys.losses import BPR, Loss, Softmax
-from recsys.sampling import All, TruncatedLoss, Uniform, Unseen
+from recsys import compatibility
+from recsys.batching import Balanced, Shuffled
+from recsys.examples import LabelledPairs
+from recsys.losses import BPR, WMF, Loss, Softmax
+from recsys.sampling import All, InversePropensity, Nothing, ReweightedLoss, TruncatedLoss, Uniform, Unseen
 from recsys.step import Scored
 from recsys.testing import worlds
 
@@ -52,6 +54,31 @@ def test_a_step_learns_from_the_rows_kept_alone():
     assert len(step.scored.positive) == 30
     assert torch.allclose(value, losses.sort().values[:30].mean())
     assert torch.equal(step.scored.batch.target, worlds.first_batch(step).target[step.draw.rows])
+
+
+@pytest.mark.parametrize("wrapper", [TruncatedLoss, ReweightedLoss, InversePropensity])
+def test_labelled_rows_without_candidates_are_denoised_as_in_the_paper(wrapper: type[TruncatedLoss]):
+    """Binary cross entropy on labelled rows and no candidate at all: the setting of the paper."""
+    sampler = wrapper(Nothing())
+    parts = {"data": Users(), "examples": LabelledPairs(), "batches": Balanced(), "sampler": sampler, "loss": WMF(delta="log")}
+    compatibility.check(parts)
+
+
+def test_of_labelled_rows_without_candidates_the_worst_positives_are_dropped():
+    sampler = TruncatedLoss(Nothing(), rate=0.25, steps=1)
+    step = worlds.step_of(sampler, WMF(delta="log"), batches=Balanced(size=32, steps=3), examples=LabelledPairs())
+    plain = worlds.step_of(Nothing(), WMF(delta="log"), batches=Balanced(size=32, steps=3), examples=LabelledPairs())
+    batch = worlds.first_batch(step)
+    value = step(batch, 1, 2)
+    plain(batch, 1, 2)
+    losses, ones = plain.loss(plain.scored), batch.label > 0
+    assert int(ones.sum()) == 16 and len(step.scored.batch) == 28
+    assert torch.allclose(value, (losses[ones].sort().values[:12].sum() + losses[~ones].sum()) / 28)
+
+
+class Users:
+    def gives(self) -> set[str]:
+        return {"user"}
 
 
 def test_rate_0_is_the_base_to_the_bit():
