@@ -139,7 +139,7 @@ CASES: dict[type, list[Any]] = {
     Bucketed: [Bucketed(size=4)],
     ByUser: [ByUser(size=8, positives=5), ByUser(size=64)],
     # models
-    LightGCN: [LightGCN(dim=16, layers=2), LightGCN(dim=16, layers=0)],
+    LightGCN: [LightGCN(dim=16, layers=2), LightGCN(dim=16, layers=0), LightGCN(dim=16, similarity="cosine")],
     NeuMF: [NeuMF(dim=8, mlp_dim=8, layers=(16, 8)), NeuMF(dim=16, mlp_dim=4, layers=[8])],
     MF: [MF(dim=16), MF(dim=16, bias=True), MF(dim=16, similarity="cosine", dropout=0.1), MF(dim=16, init_std=0.25, init_law="uniform")],
     SimpleX: [

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from recsys.batching import ByUser, Shuffled
 from recsys.data.log import Histories, Log
@@ -243,3 +244,14 @@ def test_it_learns_from_users_drawn_alike():
 def test_a_wrong_knob_is_named(wrong: dict[str, float]):
     with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):
         LightGCN(**wrong)  # type: ignore[arg-type]
+
+
+def test_cosines_are_those_of_the_propagated_vectors_in_training_and_in_queries():
+    log = worlds.users()
+    steps = [worlds.step_of(model=LightGCN(dim=8, similarity=similarity), log=log) for similarity in ("dot", "cosine")]
+    asked = worlds.histories(log)
+    query, items = Trained(steps[0].model).vectors(asked)
+    cosine = F.normalize(query, dim=1) @ F.normalize(items, dim=1).T
+    torch.testing.assert_close(Trained(steps[1].model).scores(asked), cosine)
+    batch = worlds.first_batch(steps[1])
+    torch.testing.assert_close(steps[1].model(batch).positive(), cosine[batch.owner, batch.target])
