@@ -13,8 +13,8 @@ from recsys.propagation import Graph, sums
 from recsys.randomness import generator
 from recsys.recommender import ClosedForm
 
-COLUMNS = 64
-"""Queries filtered at a time: their columns of 30,000 users are 7 MiB, which a large cache holds."""
+COLUMNS = 32
+"""Queries filtered at a time: their columns of 30,000 users are 4 MiB, which a cache holds."""
 
 
 class GraphFilter(ClosedForm):
@@ -31,7 +31,7 @@ class GraphFilter(ClosedForm):
     and ``merge="late"`` sharpens b and then adds ``low_pass`` c (BSPM-EM and BSPM-LM, arXiv 2211.09324, section 3.3, with one Euler step
     of length 1 for b and c as in their runs). Sharpening is linear, and a step of length h multiplies by the polynomial
     1 - hP + (hP)^2/2 - (hP)^3/6 + (hP)^4/24 of P = Y'Y, so no solver is needed. No N x N matrix is made: P is applied to the histories
-    themselves, 64 at a time, as two sums over the graph.
+    themselves, some at a time, as two sums over the graph.
 
     Users that training has not seen and growing sessions are answered like all others; an empty history scores 0 everywhere. ``factors``:
     found by randomised subspace iteration (Halko et al. 2011) from a fixed seed. Items without an owner in training score 0.
@@ -81,22 +81,31 @@ class GraphFilter(ClosedForm):
         columns = min(factors + max(factors // 3, 16), items)
         basis = torch.linalg.qr(torch.randn(items, columns, generator=generator("graph filter"))).Q
         for _ in range(8):
-            basis = torch.linalg.qr(self._product(basis)).Q
-        small = basis.T @ self._product(basis)
+            basis = torch.linalg.qr(self._each(basis)).Q
+        small = basis.T @ self._each(basis)
         vectors: Tensor = torch.linalg.eigh((small + small.T) / 2).eigenvectors
         found: Tensor = basis @ vectors[:, -factors:].flip(1)
         return found
 
-    def _product(self, columns: Tensor) -> Tensor:
+    def _each(self, columns: Tensor) -> Tensor:
         """P applied to columns [N, C], some at a time."""
+        return torch.cat([self._product(part.contiguous()) for part in torch.split(columns, COLUMNS, 1)], 1)
+
+    def _product(self, columns: Tensor) -> Tensor:
+        """P applied to columns [N, C]."""
         graph = self.graph
-        parts = []
-        for part in torch.split(columns, COLUMNS, 1):
-            users = sums(part.contiguous(), graph.items, graph.of_user, graph.by_user)
-            parts.append(sums(users, graph.users, graph.of_item, graph.by_item))
-        return torch.cat(parts, 1) if parts else columns
+        users = sums(columns, graph.items, graph.of_user, graph.by_user)
+        return sums(users, graph.users, graph.of_item, graph.by_item)
 
     def scores(self, histories: Histories) -> Tensor:
+        items, device = len(self.graph.of_item) - 1, self.graph.of_item.device
+        found = torch.empty(len(histories), items, device=device)
+        for rows in (slice(at, at + COLUMNS) for at in range(0, len(histories), COLUMNS)):
+            found[rows] = self._filtered(histories.take(rows)).T
+        return found
+
+    def _filtered(self, histories: Histories) -> Tensor:
+        """[N, Q]."""
         items, device = len(self.graph.of_item) - 1, self.graph.of_item.device
         item, ptr = (part.to(device) for part in distinct(histories, items))
         query = torch.arange(len(histories), device=device).repeat_interleave(ptr.diff())
@@ -108,7 +117,7 @@ class GraphFilter(ClosedForm):
             blurred, passed = blurred.add_(passed), None
         for _ in range(self.steps if self.sharpen else 0):
             blurred = self._sharpened(blurred, self.sharpen / self.steps)
-        return (blurred if passed is None else blurred.add_(passed)).T.contiguous()
+        return blurred if passed is None else blurred.add_(passed)
 
     def _sharpened(self, columns: Tensor, h: float) -> Tensor:
         """A step of Runge-Kutta 4: the exponential of -hP to its fourth order."""
