@@ -33,8 +33,8 @@ class GraphFilter(ClosedForm):
     1 - hP + (hP)^2/2 - (hP)^3/6 + (hP)^4/24 of P = Y'Y, so no solver is needed. No N x N matrix is made: P is applied to the histories
     themselves, some at a time, as two sums over the graph.
 
-    Users that training has not seen and growing sessions are answered like all others; an empty history scores 0 everywhere. ``factors``:
-    found by randomised subspace iteration (Halko et al. 2011) from a fixed seed. Items without an owner in training score 0.
+    Users that training has not seen and growing sessions are answered like all others; an empty history scores 0 everywhere. The
+    factors are found by a block Lanczos method from a fixed seed. Items without an owner in training score 0.
     """
 
     def __init__(
@@ -72,24 +72,26 @@ class GraphFilter(ClosedForm):
         self.setup(Catalog(train))
         if self.low_pass:
             vectors = self._singular(min(self.factors, train.num_items, train.num_owners))
-            owners = self.graph.of_item.diff().clamp(min=1).float()[:, None]
-            self.into, self.back = vectors * owners.rsqrt(), vectors * owners.sqrt()
+            owners = self.graph.of_item.diff()[:, None]
+            root = owners.clamp(min=1).float().sqrt()
+            vectors = torch.where(owners > 0, vectors, 0.0)
+            self.into, self.back = vectors / root, vectors * root
 
     def _singular(self, factors: int) -> Tensor:
-        """V [N, factors]: by subspace iteration on P with a third more columns than are kept, eight products."""
+        """V [N, factors]: Ritz vectors of P over a Krylov space some four times as wide (block Lanczos, every block made orthogonal to all
+        before it); exact where that is the whole space."""
         items = len(self.graph.of_item) - 1
-        columns = min(factors + max(factors // 3, 16), items)
-        basis = torch.linalg.qr(torch.randn(items, columns, generator=generator("graph filter"))).Q
-        for _ in range(8):
-            basis = torch.linalg.qr(self._each(basis)).Q
-        small = basis.T @ self._each(basis)
+        width = min(4 * factors + 6 * COLUMNS, items)
+        basis = torch.linalg.qr(torch.randn(items, min(COLUMNS, items), generator=generator("graph filter"))).Q
+        while basis.shape[1] < width:
+            block = self._product(basis[:, -COLUMNS:].contiguous())[:, : width - basis.shape[1]]
+            for _ in range(2):  # once is not enough where little is left
+                block = torch.linalg.qr(block - basis @ (basis.T @ block)).Q
+            basis = torch.cat([basis, block], 1)
+        small = torch.cat([basis.T @ self._product(part.contiguous()) for part in torch.split(basis, COLUMNS, 1)], 1)
         vectors: Tensor = torch.linalg.eigh((small + small.T) / 2).eigenvectors
         found: Tensor = basis @ vectors[:, -factors:].flip(1)
         return found
-
-    def _each(self, columns: Tensor) -> Tensor:
-        """P applied to columns [N, C], some at a time."""
-        return torch.cat([self._product(part.contiguous()) for part in torch.split(columns, COLUMNS, 1)], 1)
 
     def _product(self, columns: Tensor) -> Tensor:
         """P applied to columns [N, C]."""

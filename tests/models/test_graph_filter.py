@@ -52,6 +52,25 @@ def test_linear_and_ideal_filter():
     close(fitted(factors=10, low_pass=0.7).scores(histories(LOG)), x @ p + 0.7 * x @ low)
 
 
+def test_factors_of_a_catalogue_wider_than_the_krylov_space():
+    log = worlds.users(num_users=400, num_items=500, events=6000)
+    model = GraphFilter(factors=16, low_pass=1.0)
+    list(model.fit(log))
+    _, p, _ = pieces(log, 16)
+    vectors = (model.back.double() / log.counts.double().clamp(min=1).sqrt()[:, None]).numpy()
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(16), atol=1e-5)
+    kept, largest = np.trace(vectors.T @ p @ vectors), np.linalg.eigvalsh(p)[-16:].sum()
+    assert 0.999 * largest < kept < 1.00001 * largest
+
+
+def test_more_factors_than_the_rank_of_the_log():
+    log = worlds.users(num_users=6, num_items=500, events=300)
+    model = GraphFilter(factors=100, low_pass=1.0)
+    list(model.fit(log))
+    x, p, low = pieces(log, 6)
+    close(model.scores(histories(log)), x @ p + x @ low)
+
+
 @pytest.mark.parametrize("merge", ["early", "late"])
 def test_sharpening_is_runge_kutta_4_of_the_differential_equation(merge):
     x, p, low = pieces(LOG, 10)
