@@ -85,7 +85,7 @@ class GraphFilter(ClosedForm):
         basis = torch.linalg.qr(torch.randn(items, min(COLUMNS, items), generator=generator("graph filter"))).Q
         while basis.shape[1] < width:
             block = self._product(basis[:, -COLUMNS:].contiguous())[:, : width - basis.shape[1]]
-            for _ in range(2):  # once is not enough where little is left
+            for _ in range(3):  # what is left of a block may be rounding errors alone
                 block = torch.linalg.qr(block - basis @ (basis.T @ block)).Q
             basis = torch.cat([basis, block], 1)
         small = torch.cat([basis.T @ self._product(part.contiguous()) for part in torch.split(basis, COLUMNS, 1)], 1)

@@ -68,6 +68,8 @@ def test_more_factors_than_the_rank_of_the_log():
     model = GraphFilter(factors=100, low_pass=1.0)
     list(model.fit(log))
     x, p, low = pieces(log, 6)
+    vectors = model.back / log.counts.clamp(min=1).sqrt()[:, None]
+    torch.testing.assert_close(vectors.T @ vectors, torch.eye(6), atol=1e-5, rtol=0)
     close(model.scores(histories(log)), x @ p + x @ low)
 
 
