@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recsys.batching import Balanced, Bucketed, ByUser, InOrder, Shuffled
+from recsys.batching import Balanced, Bucketed, ByUser, InOrder, Shuffled, Subsampled
 from recsys.cleaning import (
     ConsecutiveRepeats,
     Duplicates,
@@ -138,6 +138,7 @@ CASES: dict[type, list[Any]] = {
     InOrder: [InOrder(size=50)],
     Bucketed: [Bucketed(size=4)],
     ByUser: [ByUser(size=8, positives=5), ByUser(size=64)],
+    Subsampled: [Subsampled(Shuffled(size=32), threshold=0.01), Subsampled(ByUser(size=8), threshold=0.02)],
     # models
     LightGCN: [LightGCN(dim=16, layers=2), LightGCN(dim=16, layers=0), LightGCN(dim=16, similarity="cosine")],
     NeuMF: [NeuMF(dim=8, mlp_dim=8, layers=(16, 8)), NeuMF(dim=16, mlp_dim=4, layers=[8])],
@@ -208,6 +209,7 @@ OPTIONS: dict[type, dict[str, Any]] = {
     KFoldUsers: {"guarantees": {"random", "new_users"}},
     InOrder: {"random": False},
     ByUser: {"covers": False},
+    Subsampled: {"covers": False},
     Balanced: {"covers": False},
     Popular: {"personal": False},
     Random: {"personal": False},

@@ -6,5 +6,6 @@ from recsys.batching.bucketed import Bucketed
 from recsys.batching.by_user import ByUser
 from recsys.batching.in_order import InOrder
 from recsys.batching.shuffled import Shuffled
+from recsys.batching.subsampled import Subsampled
 
-__all__ = ["Balanced", "Batches", "Bucketed", "ByUser", "InOrder", "Shuffled"]
+__all__ = ["Balanced", "Batches", "Bucketed", "ByUser", "InOrder", "Shuffled", "Subsampled"]
