@@ -3,6 +3,7 @@
 from recsys.sampling.all_items import All
 from recsys.sampling.ambiguous import Ambiguous
 from recsys.sampling.diverse_hard import DiverseHard
+from recsys.sampling.from_run import FromRun
 from recsys.sampling.in_batch import InBatch
 from recsys.sampling.inverse_propensity import InversePropensity
 from recsys.sampling.locally_typical import LocallyTypical
@@ -27,6 +28,7 @@ __all__ = [
     "All",
     "Ambiguous",
     "DiverseHard",
+    "FromRun",
     "InBatch",
     "InversePropensity",
     "LocallyTypical",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 
 from recsys import compatibility
 from recsys.batch import Batch
-from recsys.batching import Balanced
+from recsys.batching import Balanced, Bucketed, Shuffled
 from recsys.data.log import Log
 from recsys.errors import ConfigError
 from recsys.examples import LabelledPairs
-from recsys.losses import WMF
+from recsys.losses import BPR, WMF
+from recsys.models import MF, Model
 from recsys.pool import Draw
 from recsys.sampling import Proposal, Refine, Sampler
 from recsys.step import Scored, Step
@@ -47,15 +49,18 @@ def check_sampler(sampler: Sampler) -> None:
 
 
 def _step(sampler: Sampler, log: Log) -> Step | None:
-    alone = "alone" in sampler.gives(set()) and log.owner_kind == "user"  # without candidates: for losses on labelled rows
-    loss, batches, examples = (WMF(), Balanced(size=32, steps=3), LabelledPairs()) if alone else (None, None, None)
-    step = worlds.step_of(copy.deepcopy(sampler), loss, batches=batches, log=log, examples=examples)
-    data = worlds.LastItem() if log.owner_kind == "session" else None
-    parts = {"data": _Data({log.owner_kind, "order"}), "examples": step.examples, "model": data or step.model}
+    sequential = log.owner_kind == "session"
+    model: Model = worlds.LastItem() if sequential else MF(dim=8, init_std=1.0)
+    parts: dict[str, Any] = {"examples": model.examples(), "batches": Bucketed(size=8) if sequential else Shuffled(size=32), "loss": BPR()}
+    if "alone" in sampler.gives(set()) and not sequential:  # without candidates: for losses on labelled rows
+        parts = {"examples": LabelledPairs(), "batches": Balanced(size=32, steps=3), "loss": WMF()}
+    parts |= {"model": model, "sampler": copy.deepcopy(sampler)}
     try:
-        compatibility.check({**parts, "batches": step.batches, "sampler": step.sampler, "loss": step.loss})
+        order = ("examples", "model", "batches", "sampler", "loss")
+        compatibility.check({"data": _Data({log.owner_kind, "order"}), **{name: parts[name] for name in order}})
     except ConfigError:
         return None
+    step = worlds.step_of(**parts, log=log)
     for at in range(3):  # give a sampler with memory something to remember
         step(worlds.first_batch(step), 1, at)
         step.end_step()

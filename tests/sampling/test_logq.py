@@ -18,12 +18,13 @@ from recsys.batching import Shuffled
 from recsys.losses import Softmax
 from recsys.models import MF
 from recsys.randomness import generator
-from recsys.sampling import All, InBatch, Mix, Popularity, Queue, Sampler, Uniform, Unseen
+from recsys.sampling import All, FromRun, InBatch, Mix, Popularity, Queue, Sampler, Uniform, Unseen
 from recsys.sampling.sampler import Proposal
 from recsys.step import Step
 from recsys.testing import worlds
 
 LOG = worlds.users(num_users=40, num_items=40, events=700)
+RUN = worlds.finished_run(LOG, MF(dim=4, init_std=1.0))
 ROWS = 16
 DRAWS = (40, 400, 4000)
 REPEATS = 6
@@ -41,6 +42,7 @@ MAKERS: dict[str, tuple[Callable[[int], Sampler], str]] = {
     "Popularity, power -0.5": (lambda k: Popularity(k, power=-0.5, exclude="seen"), "seen"),
     "InBatch": (lambda k: InBatch(), "positive"),
     "InBatch, seen": (lambda k: InBatch(exclude="seen"), "seen"),
+    "FromRun": (lambda k: FromRun(RUN, num=k, depth=40, temperature=1.5), "seen"),
     "Queue": (lambda k: Queue(k), "positive"),
     "Mix of uniform and popular": (lambda k: Mix({"a": Uniform(k // 2, per="batch"), "b": Popularity(k - k // 2)}), "positive"),
     "Mix of uniform and batch": (lambda k: Mix({"a": Uniform(k // 4), "b": InBatch()}), "positive"),
