@@ -73,6 +73,7 @@ from recsys.sampling import (
     TruncatedLoss,
     Uniform,
     Unseen,
+    WithoutReplacement,
 )
 from recsys.splitting import GlobalTime, KFoldUsers, LastN, NewUsers, Predefined, SessionTime, UserFraction
 from recsys.testing import check_batches, check_loss, check_metric, check_model, check_sampler, check_splitter, check_step
@@ -84,6 +85,7 @@ CASES: dict[type, list[Any]] = {
     # samplers
     Uniform: UNIFORM,
     Unseen: [Unseen(3), Unseen(3, per="group")],
+    WithoutReplacement: [WithoutReplacement(20), WithoutReplacement(9, power=0.0, exclude="seen"), WithoutReplacement(100)],
     Popularity: [Popularity(5), Popularity(4, power=1.0, per="batch"), Popularity(4, power=0.0, per="group", exclude="seen")],
     InBatch: [InBatch(), InBatch(exclude="seen"), InBatch(exclude="nothing")],
     All: [All(), All(exclude="seen")],

@@ -23,6 +23,7 @@ from recsys.sampling.top_n_sigma import TopNSigma
 from recsys.sampling.truncated_loss import TruncatedLoss
 from recsys.sampling.uniform import Uniform
 from recsys.sampling.unseen import Unseen
+from recsys.sampling.without_replacement import WithoutReplacement
 
 __all__ = [
     "All",
@@ -50,4 +51,5 @@ __all__ = [
     "TruncatedLoss",
     "Uniform",
     "Unseen",
+    "WithoutReplacement",
 ]
