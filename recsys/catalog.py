@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys.data.log import Log
+from recsys.data.log import Histories, Log
 from recsys.threads import share
 
 _WORTH = 1 << 10  # pairs below which a second thread costs more than it saves
@@ -66,6 +66,10 @@ class Catalog:
         owner = self._key // self.num_items
         rank = torch.arange(len(self._key), device=self.device) - self.ptr[owner]
         return owner * (self.num_items + 1) + self.items - rank
+
+    def histories(self) -> Histories:
+        """Every owner of the training log as a query, its training events as history."""
+        return self._log.histories()
 
     def seen(self, owner: Tensor, items: Tensor) -> Tensor:
         """Whether training has the pair. owner [R], items [1, K] or [R, K]; bool [R, K]."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from recsys.data.log import Histories
 from recsys.errors import RunError
 from recsys.gather_dot import gather_dot
 
@@ -61,7 +60,7 @@ class Teacher:
                 "no fewer: train both on the same data, split and noise, and both with fit.refit: false"
             )
         self.recommender = found.recommender_on(catalog.device)
-        self._everybody = Histories(train.items, train.offsets[:-1], train.offsets[1:], torch.arange(train.num_owners))
+        self._everybody = train.histories()
         self._vectors, self._scores = self.recommender.vectors(self._everybody), None
         if self._vectors is not None:
             self._vectors = self._vectors[0].to(catalog.device).contiguous(), self._vectors[1].to(catalog.device).contiguous()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recsys.batching import Balanced, Bucketed, ByUser, InOrder, Shuffled, Subsampled
+from recsys.batching import Balanced, Bucketed, ByUser, Clustered, InOrder, Shuffled, Subsampled
 from recsys.cleaning import (
     ConsecutiveRepeats,
     Duplicates,
@@ -142,6 +142,7 @@ CASES: dict[type, list[Any]] = {
     InOrder: [InOrder(size=50)],
     Bucketed: [Bucketed(size=4)],
     ByUser: [ByUser(size=8, positives=5), ByUser(size=64)],
+    Clustered: [Clustered(size=32, clusters=5, mix=4), Clustered(size=16, clusters=3, mix=1, every=2)],
     Subsampled: [Subsampled(Shuffled(size=32), threshold=0.01), Subsampled(ByUser(size=8), threshold=0.02)],
     # models
     LightGCN: [LightGCN(dim=16, layers=2), LightGCN(dim=16, layers=0), LightGCN(dim=16, similarity="cosine")],

@@ -75,10 +75,10 @@ def test_a_learner_is_usable_after_every_epoch_and_best_weights_come_back():
     made, seen = learner(Fit(epochs=3, patience=None, device="cpu")), {}
     for epoch in made.fit(worlds.users()):
         epoch.value = {1: 0.2, 2: 0.5, 3: 0.1}[epoch.epoch]
-        seen[epoch.epoch] = made.scores(worlds.histories(worlds.users()))
+        seen[epoch.epoch] = made.scores(worlds.users().histories())
     assert not torch.equal(seen[2], seen[3])
     made.use_best()
-    assert torch.equal(made.scores(worlds.histories(worlds.users())), seen[2])
+    assert torch.equal(made.scores(worlds.users().histories()), seen[2])
 
 
 def test_plateau_decay_lowers_the_rate_and_goes_back_to_the_best_weights():
@@ -221,7 +221,7 @@ def test_scores_are_made_in_evaluation_mode():
 
     made = learner(model=Noisy(dim=4))
     train(made, [0.1] * 6)
-    asked = worlds.histories(worlds.users())
+    asked = worlds.users().histories()
     assert torch.equal(made.scores(asked), made.scores(asked)) and made.vectors(asked) is None
 
 

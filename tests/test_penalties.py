@@ -96,7 +96,7 @@ def trained(log: Log, penalty: Penalty | None, optimizer: Optimizer) -> Tensor:
     learner = Learner(model=MF(dim=16, similarity="cosine"), batches=Shuffled(size=64), sampler=Nothing(), loss=Alignment(), fit=fit)
     for _ in learner.fit(log):
         pass
-    return learner.scores(worlds.histories(log))
+    return learner.scores(log.histories())
 
 
 def test_alignment_alone_puts_all_vectors_into_one_point():

@@ -26,7 +26,7 @@ def test_its_scores_and_lists_are_those_of_the_run(model, kept: int, tmp_path: P
     teacher = Teacher(worlds.finished_run(LOG, model, tmp_path))
     catalog = Catalog(LOG)
     teacher.setup(catalog)
-    everything = recsys.load(tmp_path).recommender.scores(worlds.histories(LOG))
+    everything = recsys.load(tmp_path).recommender.scores(LOG.histories())
     owner = torch.tensor([7, 3, 29, 7, 0])
     ids = torch.randint(LOG.num_items, (5, 11), generator=torch.Generator().manual_seed(1))
     assert torch.allclose(teacher.scores(owner, ids), everything[owner].gather(1, ids), atol=1e-5)

@@ -55,6 +55,10 @@ class Log:
         """int64 [N]: the number of events of each item."""
         return torch.bincount(self.items.long(), minlength=self.num_items)
 
+    def histories(self) -> Histories:
+        """Every owner as a query, its events as history."""
+        return Histories(self.items, self.offsets[:-1], self.offsets[1:], torch.arange(self.num_owners))
+
     @cached_property
     def fingerprint(self) -> str:
         """A short hash of the content (16 hexadecimal digits)."""

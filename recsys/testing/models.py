@@ -35,7 +35,7 @@ def check_model(model: Model | ClosedForm, *, personal: bool = True) -> None:
     fitted = fit(model, log)
     _scores(model, fitted, log)
     if personal:
-        found = rank(fitted, worlds.histories(log), 1, mask_seen=True).items[:, 0]
+        found = rank(fitted, log.histories(), 1, mask_seen=True).items[:, 0]
         share = (found == torch.arange(log.num_owners)).double().mean()
         expect(share >= 0.95, model, f"puts the hidden diagonal of the checkerboard first for {share:.0%} of the users only")
     if isinstance(model, Model):
@@ -57,7 +57,7 @@ def fit(model: Model | ClosedForm, log: Log) -> Recommender:
 
 
 def _scores(model: Model | ClosedForm, fitted: Recommender, log: Log) -> None:
-    known = worlds.histories(log)
+    known = log.histories()
     scores = fitted.scores(known)
     expect(scores.shape == (len(known), log.num_items), model, f"scores are {tuple(scores.shape)}, not [Q, N]")
     expect(torch.isfinite(scores).all(), model, "scores are not finite")
@@ -95,7 +95,7 @@ def _scorer(model: Model) -> None:
     if isinstance(score, DotScorer):
         query, table = score.vectors()
         expect(torch.allclose(query @ table.T, whole, atol=1e-5), model, "vectors() do not give the scores")
-    known = worlds.histories(log)
+    known = log.histories()
     with worlds.no_default_device():
         try:
             again = model(step.examples.batch(step.batches.plan[0]))

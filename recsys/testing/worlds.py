@@ -69,11 +69,6 @@ def dense(log: Log) -> np.ndarray:
     return x
 
 
-def histories(log: Log) -> Histories:
-    """Every owner of a log, with its events as history."""
-    return Histories(log.items, log.offsets[:-1], log.offsets[1:], torch.arange(log.num_owners))
-
-
 class LastItem(Model):
     """The query is a vector of the last item read: the smallest sequence model."""
 

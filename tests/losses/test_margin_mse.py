@@ -26,7 +26,7 @@ def test_by_hand(tmp_path: Path):
     step = worlds.step_of(Uniform(3), loss, log=log)
     step(worlds.first_batch(step), 1, 0)
     scored, batch = step.scored, step.scored.batch
-    teacher = recsys.load(tmp_path).recommender.scores(worlds.histories(log))[batch.owner]
+    teacher = recsys.load(tmp_path).recommender.scores(log.histories())[batch.owner]
     known = teacher.gather(1, batch.target[:, None]) - teacher.gather(1, scored.draw.ids())
     wanted = (scored.positive[:, None] - scored.negative - known).square().mean(1)
     assert torch.allclose(step.loss(scored), wanted, atol=1e-5)
@@ -46,8 +46,8 @@ def test_a_student_of_its_teachers_kind_learns_its_rankings(tmp_path: Path):
         optimizer.step()
     assert value.item() < 1e-3
     with torch.no_grad():
-        student = step.model.queries(worlds.histories(log))(None)
-    teacher = recsys.load(tmp_path).recommender.scores(worlds.histories(log))
+        student = step.model.queries(log.histories())(None)
+    teacher = recsys.load(tmp_path).recommender.scores(log.histories())
     gap = student - teacher
     assert (gap - gap.mean(1, keepdim=True)).abs().max() < 0.1 < teacher.std()
 

@@ -78,7 +78,7 @@ def test_popular_items_are_likelier_exposed_and_an_unexpected_miss_is_likelier_u
 def test_an_unknown_user_with_the_history_of_a_known_one_is_answered_alike() -> None:
     log = worlds.users(num_users=60, events=1500)
     model = fitted(log, iterations=15, penalty=0.5)
-    known = worlds.histories(log)
+    known = log.histories()
     stranger = Histories(known.items, known.start, known.stop, torch.full_like(known.owner, -1))
     one, other = model.scores(known), model.scores(stranger)
     agreement = torch.nn.functional.cosine_similarity(one, other)

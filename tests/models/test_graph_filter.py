@@ -34,22 +34,18 @@ def fitted(**options) -> GraphFilter:
     return model
 
 
-def histories(log: Log) -> Histories:
-    return Histories(log.items, log.offsets[:-1], log.offsets[1:], torch.arange(log.num_owners))
-
-
 def close(found: torch.Tensor, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=2e-5)
 
 
 def test_linear_filter():
     x, p, _ = pieces(LOG, 1)
-    close(fitted(low_pass=0.0).scores(histories(LOG)), x @ p)
+    close(fitted(low_pass=0.0).scores(LOG.histories()), x @ p)
 
 
 def test_linear_and_ideal_filter():
     x, p, low = pieces(LOG, 10)
-    close(fitted(factors=10, low_pass=0.7).scores(histories(LOG)), x @ p + 0.7 * x @ low)
+    close(fitted(factors=10, low_pass=0.7).scores(LOG.histories()), x @ p + 0.7 * x @ low)
 
 
 def test_factors_of_a_catalogue_wider_than_the_krylov_space():
@@ -70,7 +66,7 @@ def test_more_factors_than_the_rank_of_the_log():
     x, p, low = pieces(log, 6)
     vectors = model.back / log.counts.clamp(min=1).sqrt()[:, None]
     torch.testing.assert_close(vectors.T @ vectors, torch.eye(6), atol=1e-5, rtol=0)
-    close(model.scores(histories(log)), x @ p + x @ low)
+    close(model.scores(log.histories()), x @ p + x @ low)
 
 
 @pytest.mark.parametrize("merge", ["early", "late"])
@@ -88,13 +84,13 @@ def test_sharpening_is_runge_kutta_4_of_the_differential_equation(merge):
         k3 = slope(y + h / 2 * k2)
         k4 = slope(y + h * k3)
         y = y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-    close(fitted(factors=10, low_pass=0.5, sharpen=3.0, steps=2, merge=merge).scores(histories(LOG)), y + rest)
+    close(fitted(factors=10, low_pass=0.5, sharpen=3.0, steps=2, merge=merge).scores(LOG.histories()), y + rest)
 
 
 def test_many_steps_tend_to_the_exact_solution():
     x, p, _ = pieces(LOG, 1)
     exact = x @ p @ expm(-2.0 * p)
-    error = [np.abs(fitted(low_pass=0.0, sharpen=2.0, steps=n).scores(histories(LOG)).numpy() - exact).max() for n in (1, 3)]
+    error = [np.abs(fitted(low_pass=0.0, sharpen=2.0, steps=n).scores(LOG.histories()).numpy() - exact).max() for n in (1, 3)]
     assert error[1] < error[0] / 20 and error[1] < 1e-3  # of fourth order: 3^4 = 81 times less
     row = solve_ivp(lambda _, y: -y @ p, (0, 2.0), (x @ p)[0], rtol=1e-8, atol=1e-10).y[:, -1]
     np.testing.assert_allclose(exact[0], row, atol=1e-6)
@@ -102,9 +98,9 @@ def test_many_steps_tend_to_the_exact_solution():
 
 def test_blocks_of_columns_do_not_matter(monkeypatch):
     model = fitted(factors=5, sharpen=1.0)
-    whole = model.scores(histories(LOG))
+    whole = model.scores(LOG.histories())
     monkeypatch.setattr(module, "COLUMNS", 7)
-    torch.testing.assert_close(model.scores(histories(LOG)), whole)
+    torch.testing.assert_close(model.scores(LOG.histories()), whole)
 
 
 def test_repeats_count_once_and_an_empty_history_scores_nothing():
@@ -118,7 +114,7 @@ def test_items_without_an_owner_score_0():
     log = Log(LOG.items, LOG.offsets, LOG.num_items + 2)
     model = GraphFilter(sharpen=1.0)
     list(model.fit(log))
-    assert model.scores(histories(log))[:, -2:].eq(0).all()
+    assert model.scores(log.histories())[:, -2:].eq(0).all()
 
 
 @pytest.mark.parametrize(

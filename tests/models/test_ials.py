@@ -76,7 +76,7 @@ def test_it_folds_in_as_implicit_does() -> None:
     theirs.user_factors, theirs.item_factors = model.user.numpy(), model.item.numpy()
     rows = sparse.csr_matrix(worlds.dense(LOG).astype(np.float32))
     expected = theirs.recalculate_user(np.arange(LOG.num_owners), rows)
-    known = worlds.histories(LOG)
+    known = LOG.histories()
     stranger = Histories(known.items, known.start, known.stop, torch.full_like(known.owner, -1))
     assert np.allclose(model.vectors(stranger)[0], expected, atol=1e-4)
 

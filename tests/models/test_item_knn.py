@@ -73,7 +73,7 @@ def test_centring_predicts_the_deviation_from_the_mean_of_all_owners() -> None:
     x = worlds.dense(log)
     model = fitted(log, k=7, normalize=True, centre=True)
     expected = x.mean(0) + (x - x.mean(0)) @ model.weights().toarray()
-    assert np.allclose(model.scores(worlds.histories(log)), expected, atol=1e-6)
+    assert np.allclose(model.scores(log.histories()), expected, atol=1e-6)
     assert np.array_equal(model.weights().toarray(), fitted(log, k=7, normalize=True).weights().toarray())
 
 

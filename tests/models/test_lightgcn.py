@@ -122,7 +122,7 @@ def test_queries_score_as_the_batch_does():
     step = worlds.step_of(model=made)  # sets it up anew: other weights than those that were propagated before
     batch = worlds.first_batch(step)
     log = worlds.users()
-    queries = made.queries(worlds.histories(log).take(batch.owner))
+    queries = made.queries(log.histories().take(batch.owner))
     torch.testing.assert_close(queries(None), made(batch)(None).detach(), atol=1e-6, rtol=1e-5)
 
 
@@ -131,7 +131,7 @@ def test_propagation_is_done_once_for_all_blocks_of_queries_and_anew_when_weight
     made, log = learner(model), worlds.users()
     calls = []
     model.graph.register_forward_hook(lambda *_: calls.append(1))
-    histories = worlds.histories(log)
+    histories = log.histories()
     for block in histories.blocks(7):
         made.vectors(block)
         made.scores(block)
@@ -158,7 +158,7 @@ def test_scores_follow_every_optimiser(optimizer: Optimizer):
     are dense, so that LazyAdam does as Adam does."""
     model, log = LightGCN(dim=8), worlds.users()
     made = learner(model, epochs=3, optimizer=optimizer)
-    histories = worlds.histories(log)
+    histories = log.histories()
     for _ in made.fit(log):
         tables = (whole(log, 3) @ torch.cat(weights(model))).split([log.num_owners, log.num_items])
         torch.testing.assert_close(made.scores(histories), tables[0] @ tables[1].T, atol=1e-5, rtol=1e-4)
@@ -217,7 +217,7 @@ def test_a_resumed_run_ends_with_the_same_weights():
         pass
     first = learner(LightGCN(dim=8), epochs=4)
     for epoch in first.fit(log):
-        first.scores(worlds.histories(log))
+        first.scores(log.histories())
         if epoch.epoch == 2:
             break
     first._end_epoch(epoch)
@@ -237,7 +237,7 @@ def test_it_learns_from_users_drawn_alike():
     made = Learner(model=model, batches=ByUser(size=64), sampler=Unseen(1), loss=BPR(), fit=fit)
     losses = [epoch.loss for epoch in made.fit(log)]
     assert losses[0] == pytest.approx(math.log(2), abs=0.1)
-    assert (rank(made, worlds.histories(log), 1, mask_seen=True).items[:, 0] == torch.arange(20)).double().mean() > 0.9
+    assert (rank(made, log.histories(), 1, mask_seen=True).items[:, 0] == torch.arange(20)).double().mean() > 0.9
 
 
 @pytest.mark.parametrize("wrong", [{"dim": 0}, {"layers": -1}, {"init_std": 0.0}])
@@ -249,7 +249,7 @@ def test_a_wrong_knob_is_named(wrong: dict[str, float]):
 def test_cosines_are_those_of_the_propagated_vectors_in_training_and_in_queries():
     log = worlds.users()
     steps = [worlds.step_of(model=LightGCN(dim=8, similarity=similarity), log=log) for similarity in ("dot", "cosine")]
-    asked = worlds.histories(log)
+    asked = log.histories()
     query, items = Trained(steps[0].model).vectors(asked)
     cosine = F.normalize(query, dim=1) @ F.normalize(items, dim=1).T
     torch.testing.assert_close(Trained(steps[1].model).scores(asked), cosine)

@@ -78,7 +78,7 @@ def test_scores_are_those_of_one_pair_at_a_time(tiles: int):
         with torch.no_grad():
             torch.testing.assert_close(score(pool), wanted)
         torch.testing.assert_close(score.detach()(pool), wanted)
-    queries = made.queries(worlds.histories(worlds.users()).take(batch.owner))
+    queries = made.queries(worlds.users().histories().take(batch.owner))
     torch.testing.assert_close(queries(None).detach(), expected)
 
 

@@ -61,7 +61,7 @@ def test_the_walk_of_a_user_is_the_product_of_three_steps_up_to_the_first() -> N
     log = worlds.users(num_users=50, events=900)
     x = worlds.dense(log)
     three = (x / x.sum(1, keepdims=True)) @ walked(x, 1.0, 0.0)
-    scores = fitted(log, k=200).scores(worlds.histories(log)).numpy()
+    scores = fitted(log, k=200).scores(log.histories()).numpy()
     assert np.allclose(scores / x.sum(1, keepdims=True), three, atol=1e-6)
 
 
@@ -75,7 +75,7 @@ def test_without_exponents_it_counts_owners_of_both() -> None:
 
 def test_beta_takes_popular_items_back() -> None:
     log = worlds.users(num_users=50, events=900)
-    asked = worlds.histories(log)
+    asked = log.histories()
     mean = [log.counts[fitted(log, beta=beta).scores(asked).topk(5).indices].double().mean().item() for beta in (0.0, 0.5, 1.0)]
     assert mean[0] > mean[1] > mean[2]
 

@@ -10,7 +10,6 @@ from recsys.catalog import Catalog
 from recsys.data.log import Histories, Log
 from recsys.models import MF, SimpleX
 from recsys.randomness import reseed_global
-from recsys.testing import worlds
 
 
 def log() -> Log:
@@ -85,7 +84,7 @@ def test_training_rows_and_queries_are_those_of_a_computation_row_by_row(knobs):
         others = [i for u, i in rows if u == user and i != item]
         torch.testing.assert_close(query[row], expected(model, user, others), atol=1e-5, rtol=1e-5)
     model.eval()
-    asked = model.queries(worlds.histories(events)).query
+    asked = model.queries(events.histories()).query
     for user in range(3):
         torch.testing.assert_close(asked[user], expected(model, user, [i for u, i in rows if u == user]), atol=1e-5, rtol=1e-5)
 
@@ -115,7 +114,7 @@ def test_attention_of_any_size_stays_finite():
     with torch.no_grad():
         model.user.weight.mul_(1e3)
         model.item.weight.mul_(1e3)
-    scores = model.queries(worlds.histories(log()))(None)
+    scores = model.queries(log().histories())(None)
     assert torch.isfinite(scores).all()
 
 

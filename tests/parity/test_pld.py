@@ -1,5 +1,5 @@
 """PLD (Zhang et al. 2025) on a part of Gowalla small enough for minutes: 6,000 users and the 3,000 most popular items, one false training
-event for five true ones. Three seeds, which also draw the noise and the split anew; four minutes on one thread (2026-11-25).
+event for five true ones. Three seeds, which also draw the noise and the split anew; eleven minutes on one busy core (2026-11-25).
 
 What it must show: the share of false pairs among the positives that are learnt from falls below half of what the batches offer, at its
 lowest between epochs 20 and 60; the base model learns from all of them; and PLD ranks better than the base in every seed.

@@ -19,7 +19,7 @@ LOG = worlds.users()
 
 def lists(run: str, depth: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The best unseen items of every user and their scores, from all scores sorted."""
-    scores = recsys.load(run).recommender.scores(worlds.histories(LOG))
+    scores = recsys.load(run).recommender.scores(LOG.histories())
     scores[torch.from_numpy(worlds.dense(LOG) > 0)] = -torch.inf
     best = scores.sort(dim=1, descending=True, stable=True)
     return best.indices[:, :depth], best.values[:, :depth]
