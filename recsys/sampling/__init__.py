@@ -18,6 +18,7 @@ from recsys.sampling.sampler import Proposal, Refine, Sampler
 from recsys.sampling.self_weighted import SelfWeighted
 from recsys.sampling.soft import Soft
 from recsys.sampling.stochastic_top_k import StochasticTopK
+from recsys.sampling.teleported import Teleported
 from recsys.sampling.top_k import TopK
 from recsys.sampling.top_n_sigma import TopNSigma
 from recsys.sampling.truncated_loss import TruncatedLoss
@@ -46,6 +47,7 @@ __all__ = [
     "SelfWeighted",
     "Soft",
     "StochasticTopK",
+    "Teleported",
     "TopK",
     "TopNSigma",
     "TruncatedLoss",
