@@ -13,6 +13,7 @@ from recsys.sampling.nothing import Nothing
 from recsys.sampling.personal_loss import PersonalLoss
 from recsys.sampling.popularity import Popularity
 from recsys.sampling.queue import Queue
+from recsys.sampling.resampled import Resampled
 from recsys.sampling.reweighted_loss import ReweightedLoss
 from recsys.sampling.sampler import Proposal, Refine, Sampler
 from recsys.sampling.self_weighted import SelfWeighted
@@ -42,6 +43,7 @@ __all__ = [
     "Proposal",
     "Queue",
     "Refine",
+    "Resampled",
     "ReweightedLoss",
     "Sampler",
     "SelfWeighted",
