@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from recsys.batching.batches import Batches
 from recsys.catalog import Catalog
 from recsys.kmeans import kmeans
+from recsys.recommender import Trained
 from recsys.scorer import DotScorer
 from recsys.step import EpochView
 
@@ -67,15 +68,11 @@ class Clustered(Batches):
         for at in range(0, len(shuffled), self.mix):
             yield torch.cat(shuffled[at : at + self.mix])
 
-    @torch.no_grad()
     def _clusters(self, view: EpochView) -> Tensor:
         """int64 [U]."""
-        training = view.model.training
-        view.model.eval()
-        vectors = []
+        trained, vectors = Trained(view.model), []
         for asked in view.catalog.histories().blocks(QUERIES):
-            score = view.model.queries(asked)
+            score = trained.scorer(asked)
             assert isinstance(score, DotScorer), "the model promised vectors"
             vectors.append(F.normalize(score.query, dim=1))
-        view.model.train(training)
         return kmeans(torch.cat(vectors), self.clusters, view.generator)
