@@ -78,6 +78,22 @@ def peak_rss_mb() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
+def available_memory() -> int | None:
+    """Bytes that the system could give now, within the limit of the container if there is one; None where neither is told."""
+    known = []
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        known += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    except OSError:
+        pass
+    try:
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current"))
+        known += [int(limit) - int(used)] if limit != "max" else []
+    except OSError:
+        pass
+    return min(known, default=None)
+
+
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from recsys.environment import facts, git_state, peak_rss_mb
+from recsys.environment import available_memory, facts, git_state, peak_rss_mb
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -69,3 +69,8 @@ def test_peak_memory_grows_by_what_is_allocated_and_never_falls():
     grown, after = map(float, done.stdout.split())
     assert 290 < grown < 400
     assert after > -1  # the kernel counts in steps of some pages per CPU
+
+
+def test_available_memory_is_a_number_of_this_machine() -> None:
+    free = available_memory()
+    assert free is None or 2**20 < free < 2**50

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
+import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
 from torch.nn import functional as F
 
 from recsys.data.log import Histories, Log
+from recsys.environment import available_memory
 from recsys.errors import RunError
 from recsys.item_item import distinct, matrix
 from recsys.recommender import ClosedForm
@@ -25,8 +26,9 @@ class EASE(ClosedForm):
     where column j is divided by P_jj. X [U, N] is 1 where training has the pair (see :mod:`recsys.item_item`), and the score of item j is
     the sum of B[i, j] over the distinct items i of the history; an empty history scores 0 everywhere.
 
-    B is dense. One float32 matrix of N x N is all that is held: X'X is written into it, and inverse and B take its place, in about N^3
-    operations. Data for which the system has no such memory are refused.
+    B is dense, one float32 matrix of N x N. With fewer owners than items, P is found from their side: penalty P = I - X' K X, where
+    K = (X X' + penalty I)^-1 (Woodbury) costs U^3 operations instead of N^3 and U x U numbers more. Without room for these, or with fewer
+    items, X'X is written into B, and its inverse takes its place. Data for whose B the system has no memory are refused.
     """
 
     def __init__(self, *, penalty: float = 100.0) -> None:
@@ -49,15 +51,42 @@ class EASE(ClosedForm):
 
 def _weights(x: sparse.csr_array, penalty: float) -> Tensor:
     """B [N, N]."""
-    items = x.shape[1]
-    of_item = sparse.csr_array(x.T)
+    owners, items = x.shape
+    free = available_memory()
+    by_owners = owners < items and (free is None or 4 * (items**2 + owners**2) <= free)
+    weight = _from_owners(x, penalty) if by_owners else _from_items(x, penalty)
+    weight /= -weight.diagonal().clone()  # a factor of P cancels
+    return weight.fill_diagonal_(0)
+
+
+def _from_items(x: sparse.csr_array, penalty: float) -> Tensor:
+    """P [N, N] times -1."""
+    weight = _gram(sparse.csr_array(x.T), penalty)
+    _sweep(weight)
+    return weight
+
+
+def _from_owners(x: sparse.csr_array, penalty: float) -> Tensor:
+    """P [N, N] times penalty."""
+    inverse = _gram(x, penalty)
+    _sweep(inverse)
+    items, of_item = x.shape[1], sparse.csr_array(x.T)
     weight = torch.empty(items, items)
     for rows in _blocks(items):
-        (of_item[rows] @ x).toarray(out=weight[rows].numpy())
-    weight.diagonal().add_(penalty)
-    _sweep(weight)
-    weight /= -weight.diagonal().clone()
-    return weight.fill_diagonal_(0)
+        half = of_item[rows] @ inverse.numpy()  # -X'K: the sweep leaves an inverse with its sign turned
+        weight[rows] = torch.from_numpy(of_item @ np.ascontiguousarray(half.T)).T
+    weight.diagonal().add_(1)
+    return weight
+
+
+def _gram(rows: sparse.csr_array, penalty: float) -> Tensor:
+    """rows rows' + penalty I, dense."""
+    size, columns = rows.shape[0], sparse.csr_array(rows.T)
+    gram = torch.empty(size, size)
+    for part in _blocks(size):
+        (rows[part] @ columns).toarray(out=gram[part].numpy())
+    gram.diagonal().add_(penalty)
+    return gram
 
 
 def _sweep(matrix: Tensor) -> None:
@@ -87,25 +116,9 @@ def _blocks(rows: int) -> list[slice]:
 
 
 def _refuse_if_too_large(items: int) -> None:
-    wanted, free = 4 * items**2, _available()
+    wanted, free = 4 * items**2, available_memory()
     if free is not None and wanted > free:
         raise RunError(
             f"EASE needs {wanted / 2**30:.1f} GiB for the weights of {items:,} x {items:,} items, and {free / 2**30:.1f} GiB are free; "
             "take SLIM or ItemKNN, whose weights are sparse, or leave rare items out (MinSupport)"
         )
-
-
-def _available() -> int | None:
-    """Bytes that the system could give now, within the limit of the container if there is one; None where neither is told."""
-    known = []
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        known += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    except OSError:
-        pass
-    try:
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current"))
-        known += [int(limit) - int(used)] if limit != "max" else []
-    except OSError:
-        pass
-    return min(known, default=None)

@@ -28,12 +28,27 @@ def regressed(x: np.ndarray, penalty: float) -> np.ndarray:
     return weights
 
 
+@pytest.mark.parametrize("owners", [50, 90])
 @pytest.mark.parametrize("rows", [1, 7, 512])
 @pytest.mark.parametrize("penalty", [0.5, 80.0])
-def test_it_is_the_ridge_regression_of_each_item_on_all_others(rows: int, penalty: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_ridge_regression_of_each_item_on_all_others(
+    owners: int, rows: int, penalty: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "ROWS", rows)
-    log = worlds.users(num_users=50, events=900)
+    log = worlds.users(num_users=owners, events=900)
     assert np.allclose(fitted(log, penalty).weight, regressed(worlds.dense(log), penalty), atol=2e-5)
+
+
+@pytest.mark.parametrize("memory", [None, 4 * (60**2 + 50**2) - 1])
+def test_with_fewer_owners_than_items_it_is_solved_from_their_side_if_there_is_room(memory: int | None, monkeypatch) -> None:
+    sizes: list[int] = []
+    sweep = module._sweep
+    monkeypatch.setattr(module, "_sweep", lambda matrix: (sizes.append(len(matrix)), sweep(matrix)))
+    monkeypatch.setattr(module, "available_memory", lambda: memory)
+    log = worlds.users(num_users=50, events=900)
+    assert (log.num_owners, log.num_items) == (50, 60)
+    assert np.allclose(fitted(log, 3.0).weight, regressed(worlds.dense(log), 3.0), atol=2e-5)
+    assert sizes == [50 if memory is None else 60]
 
 
 def test_two_items_worked_by_hand() -> None:
@@ -57,15 +72,10 @@ def test_an_item_without_events_has_no_weights() -> None:
 
 
 def test_a_matrix_that_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_available", lambda: 3 * 2**30)
+    monkeypatch.setattr(module, "available_memory", lambda: 3 * 2**30)
     log = worlds._log(torch.tensor([0]), torch.tensor([0]), 1, 40_000, "user")
     with pytest.raises(RunError, match=r"EASE needs 6\.0 GiB for the weights of 40,000 x 40,000 items, and 3\.0 GiB are free; take SLIM"):
         next(iter(EASE().fit(log)))
-
-
-def test_what_is_available_is_a_number_of_this_machine() -> None:
-    free = module._available()
-    assert free is None or 2**20 < free < 2**50
 
 
 @pytest.mark.parametrize("penalty", [0.0, -1.0, float("inf")])
