@@ -97,14 +97,15 @@ def take(rows: sparse.csr_array, kept: np.ndarray) -> sparse.csr_array:
     return sparse.csr_array((rows.data[kept], rows.indices[kept], ptr), shape=rows.shape)
 
 
-def largest(rows: sparse.csr_array, k: int) -> sparse.csr_array:
-    """The k largest entries of each row; of equal ones those that come first."""
-    if np.diff(rows.indptr).max(initial=0) <= k:
+def largest(rows: sparse.csr_array, k: int, *, after: int = 0) -> sparse.csr_array:
+    """The entries of rank ``after`` + 1 to ``k`` of each row, the largest first; of equal ones those that come first."""
+    if not after and np.diff(rows.indptr).max(initial=0) <= k:
         return rows
     row = row_of(rows)
     order = np.lexsort((-rows.data, row))
+    rank = np.arange(rows.nnz) - rows.indptr[row]
     kept = np.zeros(rows.nnz, dtype=bool)
-    kept[order[np.arange(rows.nnz) - rows.indptr[row] < k]] = True
+    kept[order[(rank >= after) & (rank < k)]] = True
     return take(rows, kept)
 
 

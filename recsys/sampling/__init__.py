@@ -9,6 +9,7 @@ from recsys.sampling.inverse_propensity import InversePropensity
 from recsys.sampling.locally_typical import LocallyTypical
 from recsys.sampling.misranked import Misranked
 from recsys.sampling.mix import Mix
+from recsys.sampling.neighbors import Neighbors
 from recsys.sampling.nothing import Nothing
 from recsys.sampling.personal_loss import PersonalLoss
 from recsys.sampling.popularity import Popularity
@@ -37,6 +38,7 @@ __all__ = [
     "LocallyTypical",
     "Misranked",
     "Mix",
+    "Neighbors",
     "Nothing",
     "PersonalLoss",
     "Popularity",

@@ -18,7 +18,7 @@ from recsys.batching import Shuffled
 from recsys.losses import Softmax
 from recsys.models import MF
 from recsys.randomness import generator
-from recsys.sampling import All, FromRun, InBatch, Mix, Popularity, Queue, Sampler, Uniform, Unseen, WithoutReplacement
+from recsys.sampling import All, FromRun, InBatch, Mix, Neighbors, Popularity, Queue, Sampler, Uniform, Unseen, WithoutReplacement
 from recsys.sampling.sampler import Proposal
 from recsys.step import Step
 from recsys.testing import worlds
@@ -43,6 +43,7 @@ MAKERS: dict[str, tuple[Callable[[int], Sampler], str]] = {
     "InBatch": (lambda k: InBatch(), "positive"),
     "InBatch, seen": (lambda k: InBatch(exclude="seen"), "seen"),
     "FromRun": (lambda k: FromRun(RUN, num=k, depth=40, temperature=1.5), "seen"),
+    "Neighbors": (lambda k: Mix({"near": Neighbors(k // 2, near=3, far=30), "any": Uniform(k - k // 2, exclude="seen")}), "seen"),
     "Queue": (lambda k: Queue(k), "positive"),
     "Mix of uniform and popular": (lambda k: Mix({"a": Uniform(k // 2, per="batch"), "b": Popularity(k - k // 2)}), "positive"),
     "Mix of uniform and batch": (lambda k: Mix({"a": Uniform(k // 4), "b": InBatch()}), "positive"),
