@@ -107,7 +107,9 @@ class DotScorer:
         return F.normalize(self.table, dim=1) if self.cosine else self.table
 
     def take(self, rows: Tensor) -> DotScorer:
-        return replace(self, query=self.query.index_select(0, rows), target=self.target[rows])
+        taken = replace(self, query=self.query.index_select(0, rows), target=self.target[rows])
+        taken._fetched.update(self._fetched)  # what was looked up is the same for any rows
+        return taken
 
     def detach(self) -> DotScorer:
         bias = None if self.bias is None else self.bias.detach()

@@ -48,11 +48,29 @@ from recsys.losses import (
     WeightedMSE,
 )
 from recsys.metrics import F1, MAP, MRR, NDCG, AveragePopularity, Coverage, HitRate, Precision, Recall, RecallCapped
-from recsys.models import EASE, IALS, MF, SLIM, ExpoMF, GraphFilter, Item2Vec, ItemKNN, LightGCN, NeuMF, Popular, Random, RP3beta, SimpleX
+from recsys.models import (
+    EASE,
+    IALS,
+    MF,
+    SLIM,
+    ExpoMF,
+    GraphFilter,
+    GRU4Rec,
+    Item2Vec,
+    ItemKNN,
+    LightGCN,
+    NeuMF,
+    Popular,
+    Random,
+    RP3beta,
+    SASRec,
+    SimpleX,
+)
 from recsys.propensity import Independent
 from recsys.sampling import (
     All,
     Ambiguous,
+    BatchInputs,
     DiverseHard,
     FromRun,
     InBatch,
@@ -90,6 +108,7 @@ CASES: dict[type, list[Any]] = {
     Unseen: [Unseen(3), Unseen(3, per="group")],
     WithoutReplacement: [WithoutReplacement(20), WithoutReplacement(9, power=0.0, exclude="seen"), WithoutReplacement(100)],
     Popularity: [Popularity(5), Popularity(4, power=1.0, per="batch"), Popularity(4, power=0.0, per="group", exclude="seen")],
+    BatchInputs: [BatchInputs(9), BatchInputs(4, exclude="nothing"), BatchInputs(500, exclude="seen")],
     InBatch: [InBatch(), InBatch(exclude="seen"), InBatch(exclude="nothing")],
     All: [All(), All(exclude="seen")],
     Mix: [
@@ -159,6 +178,12 @@ CASES: dict[type, list[Any]] = {
         SimpleX(dim=16, aggregator="cross_attention", shared=False, padded_to=30),
         SimpleX(dim=16, aggregator="self_attention", gamma=0.8, longest=15),
     ],
+    SASRec: [
+        SASRec(dim=16, longest=10),
+        SASRec(dim=16, heads=2, hidden=32, norm="post", activation="gelu", init_std=0.1, shared=False, longest=10),
+        SASRec(dim=16, positions="end", similarity="cosine", longest=10, layers=1),
+    ],
+    GRU4Rec: [GRU4Rec(dim=16), GRU4Rec(dim=16, layers=2, shared=False, similarity="cosine")],
     Item2Vec: [Item2Vec(dim=16)],
     ExpoMF: [ExpoMF(dim=4, penalty=0.1, init_std=0.1)],
     Popular: [Popular()],

@@ -14,9 +14,17 @@ from recsys.examples.examples import Examples
 class NextItem(Examples):
     """An owner's sequence of n events is one example of n - 1 rows. Owners of fewer than two events give none.
 
+    ``longest``: of a longer sequence the last so many rows are learnt, read from the event before them on; None: all.
+
     The model reads ``inputs["items"]`` int64 [G, L], right-padded with 0, and takes its outputs at ``inputs["at"]`` [R], positions
     in the flattened [G * L].
     """
+
+    def __init__(self, *, longest: int | None = None) -> None:
+        super().__init__()
+        if longest is not None and longest < 1:
+            raise ValueError(f"longest is {longest}; an example has at least 1 row")
+        self.longest = longest
 
     def needs(self) -> dict[str, str]:
         return {"order": "it reads events oldest first"}
@@ -27,8 +35,8 @@ class NextItem(Examples):
     def load(self, log: Log) -> None:
         size = log.offsets.diff()
         kept = (size >= 2).nonzero()[:, 0]
-        rows = size[kept] - 1
-        self._buffer("start", log.offsets[kept].clone())
+        rows = size[kept] - 1 if self.longest is None else (size[kept] - 1).clamp(max=self.longest)
+        self._buffer("start", log.offsets[kept + 1] - rows - 1)
         self._buffer("size", rows)
         self._buffer("first", F.pad(rows.cumsum(0), (1, 0)))
         self._buffer("items", log.items.long())

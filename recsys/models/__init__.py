@@ -3,6 +3,7 @@
 from recsys.models.ease import EASE
 from recsys.models.expo_mf import ExpoMF
 from recsys.models.graph_filter import GraphFilter
+from recsys.models.gru4rec import GRU4Rec
 from recsys.models.ials import IALS
 from recsys.models.item2vec import Item2Vec
 from recsys.models.item_knn import ItemKNN
@@ -13,6 +14,8 @@ from recsys.models.neumf import NeuMF
 from recsys.models.popular import Popular
 from recsys.models.random import Random
 from recsys.models.rp3beta import RP3beta
+from recsys.models.sasrec import SASRec
+from recsys.models.sequence import SequenceModel
 from recsys.models.simplex import SimpleX
 from recsys.models.slim import SLIM
 
@@ -22,6 +25,7 @@ __all__ = [
     "MF",
     "SLIM",
     "ExpoMF",
+    "GRU4Rec",
     "GraphFilter",
     "Item2Vec",
     "ItemKNN",
@@ -31,5 +35,7 @@ __all__ = [
     "Popular",
     "RP3beta",
     "Random",
+    "SASRec",
+    "SequenceModel",
     "SimpleX",
 ]

@@ -2,6 +2,7 @@
 
 from recsys.sampling.all_items import All
 from recsys.sampling.ambiguous import Ambiguous
+from recsys.sampling.batch_inputs import BatchInputs
 from recsys.sampling.diverse_hard import DiverseHard
 from recsys.sampling.from_run import FromRun
 from recsys.sampling.in_batch import InBatch
@@ -31,6 +32,7 @@ from recsys.sampling.without_replacement import WithoutReplacement
 __all__ = [
     "All",
     "Ambiguous",
+    "BatchInputs",
     "DiverseHard",
     "FromRun",
     "InBatch",

@@ -63,7 +63,7 @@ class Proposal(Sampler):
         mask = self.to_mask()
         if mask == "nothing":
             return None
-        bad = ids == view.batch.target[:, None]
+        bad = ids.int() == view.batch.target.int()[:, None]  # half as much to read
         return bad | view.catalog.seen(view.batch.owner, ids) if mask == "seen" else bad
 
     def log_valid_count(self, view: View, ids: Tensor) -> Tensor:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 
-from recsys.batching import Shuffled
+from recsys.batching import Bucketed, Shuffled
 from recsys.data.log import Histories, Log
 from recsys.fit import Fit
 from recsys.learner import Learner
-from recsys.losses import BPR
+from recsys.losses import BPR, Softmax
 from recsys.models import Model
 from recsys.optimizers import Adam
 from recsys.pool import Pool
 from recsys.ranking import rank
 from recsys.recommender import ClosedForm, Recommender
-from recsys.sampling import Unseen
+from recsys.sampling import All, Unseen
 from recsys.scorer import DotScorer
 from recsys.testing import worlds
 from recsys.testing.expect import check_configuration, expect
@@ -26,18 +27,23 @@ def check_model(model: Model | ClosedForm, *, personal: bool = True) -> None:
     """Raises AssertionError, naming the class and the promise, if a model breaks one.
 
     Every model: it gives finite scores [Q, N], the same for a query whatever the other queries, also for unknown owners with and
-    without a history; trained on a checkerboard it puts the hidden diagonal first (``personal=False`` for one that recommends the same
-    to all); its state is restored from its state_dict. A model trained by steps: its scorer agrees with itself over all shapes of
-    pools, rows can be taken, ``detach`` has no gradient, its vectors give its scores, and nothing is allocated on a default device.
+    without a history; trained on a checkerboard it puts the hidden diagonal first, or if it needs an order, the next item of a walk
+    (``personal=False`` for one that recommends the same to all); its state is restored from its state_dict. A model trained by steps: its
+    scorer agrees with itself over all shapes of pools, rows can be taken, ``detach`` has no gradient, its vectors give its scores, and
+    nothing is allocated on a default device.
     """
     check_configuration(model)
-    log = worlds.checkerboard()
+    ordered = bool({"sequence", "order"} & set(model.needs()))
+    log = worlds.walks() if ordered else worlds.checkerboard()
     fitted = fit(model, log)
     _scores(model, fitted, log)
     if personal:
-        found = rank(fitted, log.histories(), 1, mask_seen=True).items[:, 0]
-        share = (found == torch.arange(log.num_owners)).double().mean()
-        expect(share >= 0.95, model, f"puts the hidden diagonal of the checkerboard first for {share:.0%} of the users only")
+        known = log.histories()
+        found = rank(fitted, known, 1, mask_seen=not ordered).items[:, 0]
+        wanted = (known.items[known.stop - 1].long() + 1) % log.num_items if ordered else torch.arange(log.num_owners)
+        what = "the next item of the walk" if ordered else "the hidden diagonal of the checkerboard"
+        share = (found == wanted).double().mean()
+        expect(share >= 0.95, model, f"puts {what} first for {share:.0%} of the owners only")
     if isinstance(model, Model):
         _scorer(copy.deepcopy(model))
 
@@ -47,7 +53,10 @@ def fit(model: Model | ClosedForm, log: Log) -> Recommender:
     model = copy.deepcopy(model)
     if isinstance(model, Model):
         plan = Fit(epochs=60, optimizer=Adam(lr=0.02), device="cpu", patience=None)
-        learner = Learner(model=model, batches=Shuffled(size=64), sampler=Unseen(1), loss=BPR(), fit=plan)
+        parts: dict[str, Any] = {"batches": Shuffled(size=64), "sampler": Unseen(1), "loss": BPR()}
+        if "sequence" in model.needs():  # what its owner has seen may be next
+            parts = {"batches": Bucketed(size=16), "sampler": All(), "loss": Softmax()}
+        learner = Learner(model=model, **parts, fit=plan)
         for _ in learner.fit(log):
             pass
         return learner

@@ -57,6 +57,15 @@ def checkerboard(size: int = 40) -> Log:
     return _log(user[kept], item[kept], size, size, "user")
 
 
+def walks(size: int = 40) -> Log:
+    """Sessions of 3, 5 and 8 clicks from every item on, each click the item after the last one, and after the last item the first: only
+    the order tells what is next."""
+    start, length = (x.flatten() for x in torch.meshgrid(torch.arange(size), torch.tensor([3, 5, 8]), indexing="ij"))
+    session = torch.arange(len(start)).repeat_interleave(length)
+    at = torch.arange(len(session)) - (length.cumsum(0) - length)[session]
+    return _log(session, (start[session] + at) % size, len(start), size, "session")
+
+
 def _log(owner: torch.Tensor, item: torch.Tensor, owners: int, items: int, kind: str) -> Log:
     offsets = torch.cat([torch.zeros(1, dtype=torch.long), torch.bincount(owner, minlength=owners).cumsum(0)])
     return Log(item.int(), offsets, items, "user" if kind == "user" else "session")

@@ -1,0 +1,119 @@
+"""What models that read an owner's items in order have in common."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recsys.batch import Batch
+from recsys.catalog import Catalog
+from recsys.data.log import Histories
+from recsys.errors import ConfigError
+from recsys.examples import Examples, NextItem
+from recsys.models.model import Model, check_dropout
+from recsys.scorer import DotScorer
+from recsys.transformer import Packing
+
+
+class SequenceModel(Model):
+    """Predicts an owner's next item from the last ``longest`` ones, in order: score(i) = (state after the last item) . (vector of i).
+
+    A subclass makes its layers in :meth:`assemble` and turns input vectors into states in :meth:`encode`. Every position of a sequence is a
+    row of its own and sees no later one, so a session of n events is read once for its n - 1 predictions. The owner does not matter:
+    users that training has not seen are answered from their history. Without a history every score is 0.
+
+    Args:
+        dim: width of vectors and states.
+        longest: how much of a history is read; in training, the last ``longest`` predictions of an owner are learnt.
+        dropout: of the input vectors, and in the layers.
+        shared: items are read by the vectors that they are scored by; False: by a table of their own.
+        similarity: "dot"; or "cosine", of the state and the item's vector (meant for a loss with a temperature).
+        init_std: every weight starts from N(0, init_std^2); None: as Glorot and Bengio 2010 (Xavier), uniform. Biases start from 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        longest: int,
+        dropout: float,
+        shared: bool,
+        similarity: Literal["dot", "cosine"],
+        init_std: float | None,
+    ) -> None:
+        super().__init__()
+        if dim < 1:
+            raise ValueError(f"dim is {dim}; a vector has at least 1 component")
+        if longest < 1:
+            raise ValueError(f"longest is {longest}; at least the last item of a history is read")
+        check_dropout(dropout)
+        if similarity not in ("dot", "cosine"):
+            raise ValueError(f"similarity is {similarity!r}; allowed are 'dot' and 'cosine'")
+        if init_std is not None and not init_std > 0:
+            raise ValueError(f"init_std is {init_std}; it must be above 0, or every gradient is 0")
+        self.dim, self.longest, self.dropout, self.shared, self.init_std = dim, longest, dropout, shared, init_std
+        self.similarity: Literal["dot", "cosine"] = similarity
+
+    item: nn.Embedding
+    read: nn.Embedding | None
+
+    def assemble(self) -> None:
+        """Make everything but the item tables. Matrices are initialised afterwards, all alike."""
+        raise NotImplementedError
+
+    def encode(self, items: Tensor, packing: Packing) -> Tensor:
+        """States [P, D] after each position, from the items there [P]."""
+        raise NotImplementedError
+
+    def needs(self) -> dict[str, str]:
+        return {"sequence": "it reads an owner's items in order"}
+
+    def gives(self, have: set[str]) -> set[str]:
+        return {"vectors"}
+
+    def examples(self) -> Examples:
+        return NextItem(longest=self.longest)
+
+    def setup(self, catalog: Catalog) -> None:
+        self.item = nn.Embedding(catalog.num_items, self.dim)
+        self.read = None if self.shared else nn.Embedding(catalog.num_items, self.dim)
+        self.assemble()
+        for name, parameter in self.named_parameters():
+            if parameter.ndim < 2:
+                if "norm" not in name and "last" not in name:
+                    nn.init.zeros_(parameter)
+            elif self.init_std is None:
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.normal_(parameter, std=self.init_std)
+
+    def vectors_of(self, items: Tensor) -> Tensor:
+        """[P, D]: what is read of items [P]."""
+        found: Tensor = (self.item if self.read is None else self.read)(items)
+        return found
+
+    def forward(self, batch: Batch) -> DotScorer:
+        items, at = batch.inputs["items"], batch.inputs["at"]
+        groups, longest = items.shape
+        if longest > self.longest:
+            raise ConfigError(f"examples give sequences of {longest} items, and {type(self).__name__} reads {self.longest} (longest)")
+        states = self.encode(items.flatten().index_select(0, at), Packing(at, groups, longest))
+        return self._scorer(states, batch.target)
+
+    def queries(self, histories: Histories) -> DotScorer:
+        histories = histories.latest(self.longest)
+        length = histories.lengths().to(self.item.weight.device)
+        state = self.item.weight.new_zeros(len(length), self.dim)
+        some = length > 0
+        if bool(some.any()):
+            states = self.encode(histories.flat()[0].to(state.device), Packing.of(length))
+            state = state.masked_scatter(some[:, None], states.index_select(0, length[some].cumsum(0) - 1))
+        return self._scorer(state, torch.zeros_like(length))
+
+    def _scorer(self, states: Tensor, target: Tensor) -> DotScorer:
+        cosine = self.similarity == "cosine"
+        query = F.normalize(states, dim=1) if cosine else states
+        return DotScorer(query, self.item.weight, target, sparse=self.item.sparse, cosine=cosine)

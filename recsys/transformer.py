@@ -1,0 +1,117 @@
+"""Self-attention over sequences of unequal length, of which only the real positions are held and computed.
+
+Shapes: G sequences, P positions in all, L the longest sequence, D width, H heads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Norm = Literal["pre", "post"]
+Activation = Literal["relu", "gelu"]
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Where each of P positions stands: ``at`` int64 [P], ascending, in G sequences of L places that follow each other."""
+
+    at: Tensor
+    groups: int
+    longest: int
+
+    @staticmethod
+    def of(lengths: Tensor) -> Packing:
+        """Sequences of these lengths [G], each from place 0 on."""
+        longest = int(lengths.max()) if len(lengths) else 0
+        real = torch.arange(longest, device=lengths.device) < lengths[:, None]
+        return Packing(real.flatten().nonzero()[:, 0], len(lengths), longest)
+
+    def slot(self) -> Tensor:
+        """int64 [P]: the place of each position in its sequence."""
+        return self.at % max(1, self.longest)
+
+    def group(self) -> Tensor:
+        """int64 [P]: the sequence of each position."""
+        return self.at // max(1, self.longest)
+
+    def lengths(self) -> Tensor:
+        """int64 [G]."""
+        return torch.bincount(self.group(), minlength=self.groups)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """[P, W] -> [G, L, W], zeros elsewhere."""
+        padded = x.new_zeros(self.groups * self.longest, x.shape[1]).index_copy(0, self.at, x)
+        return padded.view(self.groups, self.longest, -1)
+
+    def gather(self, padded: Tensor) -> Tensor:
+        """[G, L, W] -> [P, W]."""
+        return padded.reshape(self.groups * self.longest, -1).index_select(0, self.at)
+
+
+class Transformer(nn.Module):
+    """Transformer layers (Vaswani et al. 2017) over packed sequences; everything but the attention itself works on [P, D].
+
+    Pre-norm: x + Attention(LN(x)), x + FFN(LN(x)), and a last LN. Post-norm: LN(x + Attention(x)), LN(x + FFN(x)).
+
+    Args:
+        hidden: width of the feed-forward part.
+        causal: a position attends to itself and those before it; False: to its whole sequence.
+        dropout: of attention weights, of the hidden layer's output, and of what is added to x.
+    """
+
+    def __init__(
+        self, dim: int, *, layers: int, heads: int, hidden: int, dropout: float, norm: Norm, activation: Activation, causal: bool = True
+    ) -> None:
+        super().__init__()
+        options = {"heads": heads, "hidden": hidden, "dropout": dropout, "norm": norm, "activation": activation, "causal": causal}
+        self.layers = nn.ModuleList([_Layer(dim, **options) for _ in range(layers)])  # type: ignore[arg-type]
+        self.last = nn.LayerNorm(dim) if norm == "pre" else nn.Identity()
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """x [P, D] -> [P, D]."""
+        for layer in self.layers:
+            x = layer(x, packing)
+        out: Tensor = self.last(x)
+        return out
+
+
+class _Layer(nn.Module):
+    def __init__(self, dim: int, *, heads: int, hidden: int, dropout: float, norm: Norm, activation: Activation, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.dropout, self.pre, self.causal = heads, dropout, norm == "pre", causal
+        self.activation = F.relu if activation == "relu" else F.gelu
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
+        self.up, self.down = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        if self.pre:
+            x = x + self._drop(self._attend(self.norm1(x), packing))
+            return x + self._drop(self._feed(self.norm2(x)))
+        x = self.norm1(x + self._drop(self._attend(x, packing)))
+        out: Tensor = self.norm2(x + self._drop(self._feed(x)))
+        return out
+
+    def _attend(self, x: Tensor, packing: Packing) -> Tensor:
+        groups, longest, width = packing.groups, packing.longest, x.shape[1]
+        parts = packing.spread(self.qkv(x)).view(groups, longest, 3, self.heads, width // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)  # [G, H, L, D / H] each
+        mask = None  # sequences start at place 0, so causal attention meets no padding
+        if not self.causal:
+            mask = (torch.arange(longest, device=x.device) < packing.lengths()[:, None])[:, None, None]
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=self.causal)
+        out: Tensor = self.out(packing.gather(mixed.transpose(1, 2)))
+        return out
+
+    def _feed(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down(self._drop(self.activation(self.up(x))))
+        return out
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
