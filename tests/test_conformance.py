@@ -59,11 +59,14 @@ from recsys.models import (
     Item2Vec,
     ItemKNN,
     LightGCN,
+    Markov,
     NeuMF,
     Popular,
     Random,
     RP3beta,
     SASRec,
+    SessionKNN,
+    SessionPopular,
     SimpleX,
 )
 from recsys.propensity import Independent
@@ -187,6 +190,9 @@ CASES: dict[type, list[Any]] = {
     Item2Vec: [Item2Vec(dim=16)],
     ExpoMF: [ExpoMF(dim=4, penalty=0.1, init_std=0.1)],
     Popular: [Popular()],
+    SessionPopular: [SessionPopular()],
+    Markov: [Markov(), Markov(window=3, smoothing=2.0)],
+    SessionKNN: [SessionKNN(), SessionKNN(k=2, sample=9, idf=True)],
     Random: [Random(), Random(seed=1)],
     ItemKNN: [
         ItemKNN(),
@@ -248,6 +254,7 @@ OPTIONS: dict[type, dict[str, Any]] = {
     Subsampled: {"covers": False},
     Balanced: {"covers": False},
     Popular: {"personal": False},
+    SessionPopular: {"personal": False},
     Random: {"personal": False},
 }
 

@@ -8,6 +8,7 @@ from recsys.models.ials import IALS
 from recsys.models.item2vec import Item2Vec
 from recsys.models.item_knn import ItemKNN
 from recsys.models.lightgcn import LightGCN
+from recsys.models.markov import Markov
 from recsys.models.mf import MF
 from recsys.models.model import Model
 from recsys.models.neumf import NeuMF
@@ -16,6 +17,8 @@ from recsys.models.random import Random
 from recsys.models.rp3beta import RP3beta
 from recsys.models.sasrec import SASRec
 from recsys.models.sequence import SequenceModel
+from recsys.models.session_knn import SessionKNN
+from recsys.models.session_popular import SessionPopular
 from recsys.models.simplex import SimpleX
 from recsys.models.slim import SLIM
 
@@ -30,6 +33,7 @@ __all__ = [
     "Item2Vec",
     "ItemKNN",
     "LightGCN",
+    "Markov",
     "Model",
     "NeuMF",
     "Popular",
@@ -37,5 +41,7 @@ __all__ = [
     "Random",
     "SASRec",
     "SequenceModel",
+    "SessionKNN",
+    "SessionPopular",
     "SimpleX",
 ]
