@@ -37,7 +37,7 @@ def _compiled(scores: Tensor, valid: Tensor | None, k: int) -> Tensor:
     stride = max(1, columns // _SAMPLE)
     expected = k / stride
     rank = min(math.ceil(expected + 3 * math.sqrt(expected) + 1), math.ceil(columns / stride))
-    out = torch.empty((rows, k), dtype=torch.long)
+    out = torch.empty((rows, k), dtype=torch.long, device=scores.device)
     mask = np.empty((0, columns), dtype=bool) if valid is None else valid.contiguous().numpy()
     arrays = scores.contiguous().numpy(), mask, out.numpy()
     share(partial(top_k_kernel.top_k, *arrays, rank, stride), rows, worth=scores.numel() >= _WORTH)

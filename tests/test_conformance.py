@@ -119,7 +119,12 @@ CASES: dict[type, list[Any]] = {
         Mix({"groups": Uniform(6, per="group"), "hard": TopK(Uniform(9), k=2)}),
         Mix({"unseen": Uniform(9, per="batch", exclude="seen"), "popular": Popularity(3)}),
     ],
-    TopK: [TopK(Uniform(9), k=3), TopK(Mix({"a": Uniform(20, per="batch"), "b": InBatch()}), k=4), TopK(Uniform(2), k=5)],
+    TopK: [
+        TopK(Uniform(9), k=3),
+        TopK(Mix({"a": Uniform(20, per="batch"), "b": InBatch()}), k=4),
+        TopK(Uniform(2), k=5),
+        TopK(Uniform(60, per="batch"), k=3, screen="bfloat16"),
+    ],
     Ambiguous: [Ambiguous(Uniform(9), k=3), Ambiguous(Uniform(20, per="batch", exclude="seen"), k=4, b=-1.0, replacement=True)],
     DiverseHard: [DiverseHard(Uniform(20), clusters=4), DiverseHard(Uniform(9, per="batch", exclude="seen"), clusters=70, every=2)],
     LocallyTypical: [LocallyTypical(Uniform(9), k=3), LocallyTypical(All(exclude="seen"), mass=0.3)],

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 
-from recsys.sampling import BatchInputs, Mix, TopK, Uniform
+from recsys.sampling import BatchInputs
 from recsys.testing import worlds
 
 from .given import fits
@@ -63,17 +63,3 @@ def test_a_sequence_alone_has_no_candidate() -> None:
     step, _ = setting(sampler := BatchInputs(3))
     draw = sampler(worlds.view_of(step, step.examples.batch(torch.tensor([0]))))
     assert not draw.valid.any()
-
-
-def test_the_hardest_of_shared_and_own_candidates_are_those_of_all_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TRON's sampler in chunks of rows picks what sorting all of its base's scores picks."""
-    base = Mix({"uniform": Uniform(30, per="batch"), "inputs": BatchInputs(9)})
-    step = worlds.step_of(TopK(base, k=5), log=LOG)
-    batch = step.examples.batch(torch.arange(20))
-    view = worlds.view_of(step, batch)
-    whole = base(view)
-    scores = view.scores(whole)
-    monkeypatch.setattr("recsys.sampling.top_k.SCORES", 100)
-    kept = TopK(base, k=5)(worlds.view_of(step, batch))
-    expected = whole.ids().gather(1, scores.topk(5, dim=1).indices)
-    assert torch.equal(kept.ids().sort(1).values, expected.sort(1).values)
