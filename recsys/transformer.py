@@ -18,39 +18,47 @@ Activation = Literal["relu", "gelu"]
 
 @dataclass(frozen=True)
 class Packing:
-    """Where each of P positions stands: ``at`` int64 [P], ascending, in G sequences of L places that follow each other."""
+    """Where each of P positions stands, in G sequences of L places each that start at place 0.
 
+    ``group`` int64 [P]: its sequence, ascending; ``slot`` int64 [P]: its place there; ``at`` int64 [P]: its place in all, group L + slot.
+    ``lengths`` int64 [G]: the positions of each sequence.
+    """
+
+    group: Tensor
+    slot: Tensor
     at: Tensor
-    groups: int
+    lengths: Tensor
     longest: int
+
+    @property
+    def groups(self) -> int:
+        return self.lengths.shape[0]  # not len(): it would be fixed in an export
 
     @staticmethod
     def of(lengths: Tensor) -> Packing:
-        """Sequences of these lengths [G], each from place 0 on."""
+        """Sequences of these lengths [G]."""
         longest = int(lengths.max()) if len(lengths) else 0
-        real = torch.arange(longest, device=lengths.device) < lengths[:, None]
-        return Packing(real.flatten().nonzero()[:, 0], len(lengths), longest)
+        group, slot = (torch.arange(longest, device=lengths.device) < lengths[:, None]).nonzero().unbind(1)
+        return Packing(group, slot, group * longest + slot, lengths, longest)
 
-    def slot(self) -> Tensor:
-        """int64 [P]: the place of each position in its sequence."""
-        return self.at % max(1, self.longest)
-
-    def group(self) -> Tensor:
-        """int64 [P]: the sequence of each position."""
-        return self.at // max(1, self.longest)
-
-    def lengths(self) -> Tensor:
-        """int64 [G]."""
-        return torch.bincount(self.group(), minlength=self.groups)
+    @staticmethod
+    def padded(lengths: Tensor, longest: int) -> Packing:
+        """All G L places taken for positions; what is computed past a sequence's length has no meaning."""
+        groups, device = lengths.shape[0], lengths.device
+        group = torch.arange(groups, device=device)[:, None].expand(-1, longest).flatten()
+        slot = torch.arange(longest, device=device).expand(groups, -1).flatten()
+        return Packing(group, slot, torch.arange(groups * longest, device=device), lengths, longest)
 
     def spread(self, x: Tensor) -> Tensor:
         """[P, W] -> [G, L, W], zeros elsewhere."""
-        padded = x.new_zeros(self.groups * self.longest, x.shape[1]).index_copy(0, self.at, x)
-        return padded.view(self.groups, self.longest, -1)
+        if self.at.shape[0] < self.groups * self.longest:
+            x = x.new_zeros(self.groups * self.longest, x.shape[1]).index_copy(0, self.at, x)
+        return x.view(self.groups, self.longest, -1)
 
     def gather(self, padded: Tensor) -> Tensor:
         """[G, L, W] -> [P, W]."""
-        return padded.reshape(self.groups * self.longest, -1).index_select(0, self.at)
+        flat = padded.reshape(self.groups * self.longest, -1)
+        return flat.index_select(0, self.at) if self.at.shape[0] < flat.shape[0] else flat
 
 
 class Transformer(nn.Module):
@@ -103,7 +111,7 @@ class _Layer(nn.Module):
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)  # [G, H, L, D / H] each
         mask = None  # sequences start at place 0, so causal attention meets no padding
         if not self.causal:
-            mask = (torch.arange(longest, device=x.device) < packing.lengths()[:, None])[:, None, None]
+            mask = (torch.arange(longest, device=x.device) < packing.lengths[:, None])[:, None, None]
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=self.causal)
         out: Tensor = self.out(packing.gather(mixed.transpose(1, 2)))

@@ -78,9 +78,9 @@ class SASRec(SequenceModel):
         )
 
     def encode(self, items: Tensor, packing: Packing) -> Tensor:
-        place = packing.slot()
-        if self.positions == "end":
-            place = place + self.longest - packing.lengths()[packing.group()]
+        place = packing.slot
+        if self.positions == "end":  # of places past a sequence's length, which nobody looks at, some are beyond the last
+            place = (place + self.longest - packing.lengths.index_select(0, packing.group)).clamp(max=self.longest - 1)
         x = self.vectors_of(items) * (math.sqrt(self.dim) if self.scale else 1.0) + self.position(place)
         states: Tensor = self.transformer(F.dropout(self.input_norm(x), self.dropout, self.training), packing)
         return states

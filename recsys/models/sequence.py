@@ -100,8 +100,18 @@ class SequenceModel(Model):
         groups, longest = items.shape
         if longest > self.longest:
             raise ConfigError(f"examples give sequences of {longest} items, and {type(self).__name__} reads {self.longest} (longest)")
-        states = self.encode(items.flatten().index_select(0, at), Packing(at, groups, longest))
+        group = at // max(1, longest)
+        packing = Packing(group, at - group * longest, at, torch.bincount(group, minlength=groups), longest)
+        states = self.encode(items.flatten().index_select(0, at), packing)
         return self._scorer(states, batch.target)
+
+    def padded(self, items: Tensor, lengths: Tensor) -> DotScorer:
+        """The scorer of queries given as items int64 [Q, L] of which the first ``lengths`` int64 [Q] count, L at most ``longest``: what
+        :meth:`queries` gives, computed for all places alike, as a graph of fixed operations."""
+        states = self.encode(items.flatten(), Packing.padded(lengths, items.shape[1])).view(*items.shape, -1)
+        last = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, states.shape[2])
+        state = states.gather(1, last)[:, 0] * (lengths > 0).to(states.dtype)[:, None]
+        return self._scorer(state, torch.zeros_like(lengths))
 
     def queries(self, histories: Histories) -> DotScorer:
         histories = histories.latest(self.longest)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from torch import nn
 
@@ -145,6 +146,8 @@ def finished_run(log: Log, model: Model | ClosedForm | None = None, folder: Path
     Path(folder).mkdir(parents=True, exist_ok=True)
     RunFolder(folder).write_about({"status": "finished", "spec": {"model": spec(model)}, "fingerprint": ""})
     write_model(Path(folder), model, log)
+    pl.DataFrame({"item": [f"i{code}" for code in range(log.num_items)]}).write_parquet(Path(folder, "items.parquet"))
+    pl.DataFrame({"owner": [f"u{code}" for code in range(log.num_owners)]}).write_parquet(Path(folder, "owners.parquet"))
     return str(folder)
 
 

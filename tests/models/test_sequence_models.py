@@ -67,8 +67,8 @@ def test_the_transformer_is_that_of_torch(norm: str, activation: str, causal: bo
 def test_places_of_a_packing() -> None:
     packing = Packing.of(torch.tensor([2, 0, 3]))
     assert packing.at.tolist() == [0, 1, 6, 7, 8]
-    assert packing.slot().tolist() == [0, 1, 0, 1, 2] and packing.group().tolist() == [0, 0, 2, 2, 2]
-    assert packing.lengths().tolist() == [2, 0, 3]
+    assert packing.slot.tolist() == [0, 1, 0, 1, 2] and packing.group.tolist() == [0, 0, 2, 2, 2]
+    assert packing.lengths.tolist() == [2, 0, 3]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=names)
