@@ -1,4 +1,4 @@
-"""``recsys recommend``: what a stored run would show."""
+"""``recsys recommend``, ``similar`` and ``export``: what a stored run would show."""
 
 from __future__ import annotations
 
@@ -30,19 +30,61 @@ def recommend(args: argparse.Namespace) -> int:
     if args.output is not None:
         refuse_output(args.output)
     (run,) = load_runs([args.run], args.runs)
+    listed: dict[str, Any] = {name: item_list(f"--{name}", path) for name in ("allow", "deny") if (path := getattr(args, name)) is not None}
     if args.input is not None:
-        write(for_file(run, args.input, args.k), args.output)
+        write(for_file(run, args.input, args.k, **listed), args.output)
         return 0
     if args.user is not None:
-        found = run.recommend(users=[args.user], k=args.k)
+        found = run.recommend(users=[args.user], k=args.k, **listed)
     else:
-        found = run.recommend([[item.strip() for item in args.history.split(",") if item.strip()]], args.k)
-    console().print(_table(found))
+        found = run.recommend([[item.strip() for item in args.history.split(",") if item.strip()]], args.k, **listed)
+    console().print(_table(found, "item"))
     return 0
 
 
-def for_file(run: Run, path: Path, k: int) -> pl.DataFrame:
+def similar(args: argparse.Namespace) -> int:
+    """The items most like some items."""
+    if args.output is not None:
+        refuse_output(args.output)
+    (run,) = load_runs([args.run], args.runs)
+    found = run.similar(args.item, args.k)
+    if args.output is not None:
+        write(found, args.output)
+        return 0
+    for (item,), part in found.group_by("item", maintain_order=True):
+        console().print(f"like {item}:", _table(part, "similar"), sep="\n")
+    return 0
+
+
+def to_onnx(args: argparse.Namespace) -> int:
+    """Write the model of a run as ONNX."""
+    from recsys.export import export
+
+    (run,) = load_runs([args.run], args.runs)
+    folder = export(run, args.output, k=args.k)
+    console().print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}", soft_wrap=True)
+    return 0
+
+
+def item_list(option: str, path: Path) -> list[Any]:
+    """Item ids from a text file, one a line, or from the column ``item`` of a Parquet file.
+
+    Raises:
+        DataError: the file cannot be read, or has no such column.
+    """
+    if not path.is_file():
+        raise DataError(f"{option} {path} is no file; give a text file with one item id a line, or a Parquet file with the column item")
+    try:
+        if path.suffix != ".parquet":
+            return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return pl.read_parquet(path, columns=["item"])["item"].drop_nulls().to_list()
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{option} {path} cannot be read: {reason(error)}") from None
+
+
+def for_file(run: Run, path: Path, k: int, **listed: Any) -> pl.DataFrame:
     """Recommendations for each row of a Parquet file: for its column ``user``, or for the lists in its column ``history``.
+    ``listed``: items to ``allow`` or ``deny``.
 
     Raises:
         DataError: the file cannot be read, has neither column, or holds something else than ids in it.
@@ -65,10 +107,10 @@ def for_file(run: Run, path: Path, k: int) -> pl.DataFrame:
     if held == ["user"]:
         if missing := table["user"].null_count():
             raise DataError(f"--input {path}: user has no value in {missing:,} rows; drop them first")
-        return run.recommend(users=table["user"].unique(maintain_order=True).to_list(), k=k)
+        return run.recommend(users=table["user"].unique(maintain_order=True).to_list(), k=k, **listed)
     if not isinstance(dtype, pl.List):
         raise DataError(f"--input {path}: history is {dtype}, not lists of item ids")
-    return run.recommend(table["history"].fill_null([]).to_list(), k)
+    return run.recommend(table["history"].fill_null([]).to_list(), k, **listed)
 
 
 def refuse_output(path: Path) -> None:
@@ -99,8 +141,8 @@ def write(found: pl.DataFrame, path: Path) -> None:
     console().print(f"{len(found):,} rows in {path}", soft_wrap=True)
 
 
-def _table(found: pl.DataFrame) -> Any:
+def _table(found: pl.DataFrame, name: str) -> Any:
     table = plain_table("", "rank", "item", "score")
-    for rank, item, score in found.select("rank", "item", "score").iter_rows():
+    for rank, item, score in found.select("rank", name, "score").iter_rows():
         table.add_row(str(rank), str(item), f"{score:.4f}")
     return table

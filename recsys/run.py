@@ -117,17 +117,21 @@ class Run:
         *,
         users: Sequence[Id] | None = None,
         mask_seen: bool | None = None,
+        allow: Sequence[Id] | None = None,
+        deny: Sequence[Id] = (),
     ) -> pl.DataFrame:
         """The k best items for each history of item ids (oldest first), or for each known user with what it had in training.
 
         Items that training does not know are ignored, with a warning; an empty history gets the model's fallback.
-        ``mask_seen``: leave out what is in the history; default: as the run was evaluated.
+        ``mask_seen``: leave out what is in the history; default: as the run was evaluated. ``allow``: the only items that may be
+        recommended (what is in stock, say; default: all); ``deny``: items that may not.
 
         Returns:
-            columns ``query`` (position in the input) or ``user``, ``rank`` (from 1), ``item``, ``score``.
+            columns ``query`` (position in the input) or ``user``, ``rank`` (from 1), ``item``, ``score``; fewer than k rows for a query
+            to which fewer items may be recommended.
 
         Raises:
-            RunError: neither or both of histories and users, or a user that training does not know.
+            RunError: neither or both of histories and users, a user that training does not know, or no item that may be recommended.
         """
         if (histories is None) == (users is None):
             raise RunError("recommend takes either histories (lists of item ids) or users (ids known from training)")
@@ -136,12 +140,60 @@ class Run:
         asked = self._histories(histories) if histories is not None else self._known(users or [])
         if mask_seen is None:
             mask_seen = bool(self.about["facts"]["test"]["mask_seen"])
-        found = rank(self.recommender, asked, min(k, len(self.items)), mask_seen=mask_seen)
+        candidates = self._candidates(allow, deny)
+        found = rank(self.recommender, asked, min(k, len(self.items)), mask_seen=mask_seen, candidates=candidates)
         row, column = (found.items >= 0).nonzero(as_tuple=True)
         name = "query" if users is None else "user"
         query = pl.Series(name, row.numpy()) if users is None else pl.Series(name, users)[row.numpy()]
         item = self.items[found.items[row, column].numpy()].alias("item")
         return pl.DataFrame([query, pl.Series("rank", column.numpy() + 1), item, pl.Series("score", found.scores[row, column].numpy())])
+
+    @torch.no_grad()
+    def similar(self, items: Sequence[Id], k: int = 20) -> pl.DataFrame:
+        """The k items most like each of some items: by the cosine of the model's item vectors, or for a model without vectors by what it
+        scores for a history of that item alone.
+
+        Returns:
+            columns ``item`` (as asked), ``rank`` (from 1), ``similar``, ``score``.
+
+        Raises:
+            RunError: an item that training does not know.
+        """
+        if not 1 <= k < len(self.items):
+            raise RunError(f"k is {k}; the run knows {len(self.items):,} items, so it is at least 1 and less than that")
+        code = codes(self.items, items)
+        if bool((code < 0).any()):
+            raise RunError(f"items unknown to the model: {_some([str(items[i]) for i in (code < 0).nonzero()[:, 0].tolist()])}")
+        alone = Histories(code.int(), torch.arange(len(code)), torch.arange(len(code)) + 1, torch.full_like(code, -1))
+        vectors = self.recommender.vectors(alone)
+        if vectors is None:
+            scores = self.recommender.scores(alone)
+        else:
+            table = torch.nn.functional.normalize(vectors[1].double(), dim=1)
+            scores = table[code] @ table.T
+        best = scores.scatter(1, code[:, None], -torch.inf).topk(k, dim=1)
+        return pl.DataFrame(
+            {
+                "item": pl.Series(list(items)).gather(torch.arange(len(code)).repeat_interleave(k).numpy()),
+                "rank": torch.arange(1, k + 1).repeat(len(code)).numpy(),
+                "similar": self.items[best.indices.flatten().numpy()],
+                "score": best.values.flatten().double().numpy(),
+            }
+        )
+
+    def _candidates(self, allow: Sequence[Id] | None, deny: Sequence[Id]) -> Tensor | None:
+        """bool [N]: the items that may be recommended; None: all."""
+        if allow is None and not len(deny):
+            return None
+        may = torch.full((len(self.items),), allow is None)
+        for ids, value in ((allow or (), True), (deny, False)):
+            code = codes(self.items, ids)
+            if unknown := [str(ids[i]) for i in (code < 0).nonzero()[:, 0].tolist()]:
+                warnings.warn(f"items unknown to the model are ignored: {_some(unknown)}", stacklevel=3)
+            may[code[code >= 0]] = value
+        if not bool(may.any()):
+            raise RunError("no item may be recommended: none of those allowed is known to the model, or all of them are denied")
+        return may
 
     def _table(self, name: str) -> pl.DataFrame:
         path = self.folder / name

@@ -86,6 +86,7 @@ def test_train_leaves_a_resolved_config_that_gives_the_same_experiment(shop: Pat
         "class_path": "recsys.sampling.TopK",
         "init_args": {
             "k": 1,
+            "screen": "float32",
             "base": {"class_path": "recsys.sampling.Uniform", "init_args": {"num": 4, "per": "row", "exclude": "positive"}},
         },
     }
@@ -179,6 +180,32 @@ def test_recommend_refuses(said: Said, tmp_path: Path) -> None:
     )
 
 
+def test_recommend_from_lists_and_similar_items(said: Said, shop: Path, tmp_path: Path) -> None:
+    run = Run(shop / "runs" / "mf")
+    allow, deny = tmp_path / "allow.parquet", tmp_path / "deny.txt"
+    run.items[:4].alias("item").to_frame().write_parquet(allow)
+    deny.write_text(f"{run.items[1]}\n\n")
+    pl.DataFrame({"history": [[]]}, schema={"history": pl.List(run.items.dtype)}).write_parquet(tmp_path / "h.parquet")
+    asked = ("--input", str(tmp_path / "h.parquet"), "--output", str(tmp_path / "o.parquet"))
+    code, _, _ = said("recommend", "mf", *asked, "--allow", str(allow), "--deny", str(deny))
+    assert code == 0 and set(pl.read_parquet(tmp_path / "o.parquet")["item"]) == {run.items[0], run.items[2], run.items[3]}
+    assert refused(said, "recommend", "mf", *asked, "--deny", "none.txt").startswith("--deny none.txt is no file; give a text file")
+    allow.write_text("x")
+    assert "--allow" in refused(said, "recommend", "mf", *asked, "--allow", str(allow))
+    code, out, _ = said("similar", "mf", "--item", str(run.items[2]), "--k", "3")
+    assert code == 0 and all(str(item) in out for item in run.similar([run.items[2]], 3)["similar"])
+    code, _, _ = said("similar", "mf", "--item", str(run.items[2]), str(run.items[0]), "--output", str(tmp_path / "s.parquet"))
+    assert code == 0 and len(pl.read_parquet(tmp_path / "s.parquet")) == 20
+    assert refused(said, "similar", "mf", "--item", "nothing") == "items unknown to the model: nothing"
+
+
+def test_export_writes_a_folder(said: Said, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    code, out, _ = said("export", "mf", "--output", str(tmp_path / "served"), "--k", "3")
+    assert code == 0 and out.strip().endswith("about.json, items.parquet, model.onnx, users.parquet")
+    assert refused(said, "export", "mf", "--output", str(tmp_path / "served")).endswith("exists already; export to a new folder")
+
+
 def test_compare_prints_paired_differences(said: Said, shop: Path) -> None:
     code, out, _ = said("compare", "mf", "top", "--metrics", "recall@5", "--json")
     assert code == 0
@@ -232,8 +259,8 @@ def test_help_on_parts(said: Said) -> None:
     [
         (
             ["trian"],
-            "no command 'trian'; there are: compare, config, data, evaluate, quickstart, recommend, replay, results, train. "
-            "Did you mean train?",
+            "no command 'trian'; there are: compare, config, data, evaluate, export, quickstart, recommend, replay, results, similar, "
+            "train. Did you mean train?",
         ),
         (
             ["data", "decribe"],
