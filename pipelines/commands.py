@@ -163,6 +163,7 @@ COMMANDS: dict[str, Command] = {
                 _RUN,
                 argument("--output", metavar="DIR", type=Path, required=True, help="a new folder"),
                 argument("--k", type=int, default=20, help="how many items the graph gives (default: 20)"),
+                argument("--index", action="store_true", help="an index for approximate search too, with its measured recall"),
                 _RUNS,
             ],
             example="recsys export first --output served",

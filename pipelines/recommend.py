@@ -61,7 +61,7 @@ def to_onnx(args: argparse.Namespace) -> int:
     from recsys.export import export
 
     (run,) = load_runs([args.run], args.runs)
-    folder = export(run, args.output, k=args.k)
+    folder = export(run, args.output, k=args.k, index=args.index)
     console().print(f"In {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}", soft_wrap=True)
     return 0
 

@@ -10,26 +10,34 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recsys.errors import RunError
 from recsys.models import SequenceModel
+from recsys.ranking import rank
 from recsys.recommender import Trained
 from recsys.run import Run
 from recsys.scorer import DotScorer
 
 OPSET = 18
+MEASURED = 1000
+"""Queries that an index is measured with."""
 
 
-def export(run: Run, folder: Path | str, *, k: int = 20) -> Path:
+def export(run: Run, folder: Path | str, *, k: int = 20, index: bool = False) -> Path:
     """Writes ``model.onnx``, ``items.parquet`` (and ``users.parquet``) and ``about.json`` into a new folder.
 
-    The graph answers Q queries with ``items`` int64 [Q, k], codes that are rows of ``items.parquet``, best first, and ``scores`` float32
-    [Q, k]. A model of sequences takes ``history`` int64 [Q, L], the codes of the last L items, oldest first and padded at the end by any
-    code, and ``length`` int64 [Q], how many of them count; L is at most the model's ``longest``. A model with vectors of users takes
-    ``user`` int64 [Q], rows of ``users.parquet``. Both take ``exclude`` int64 [Q, M], codes never to recommend, padded with -1 (M at least
-    1): what the query's owner has seen, if repeats are not wanted. An item that is excluded has the score -inf.
+    The graph answers Q queries with ``items`` int64 [Q, k], codes that are rows of ``items.parquet``, best first, ``scores`` float32
+    [Q, k], and ``query`` float32 [Q, D], whose dot products with the item vectors are the scores. A model of sequences takes ``history``
+    int64 [Q, L], the codes of the last L items, oldest first and padded at the end by any code, and ``length`` int64 [Q], how many of them
+    count; L is at most the model's ``longest``. A model with vectors of users takes ``user`` int64 [Q], rows of ``users.parquet``. Both have
+    ``exclude`` int64 [Q, M], codes never to recommend, padded with -1 (M at least 1): what the query's owner has seen, if repeats are not
+    wanted. An item that is excluded has the score -inf.
+
+    ``index``: write ``items.usearch`` too, a graph for approximate search of the items with the largest dot products (usearch, HNSW; Malkov
+    and Yashunin 2018), and into ``about.json`` which share of the exact k best it finds, for at most 1,000 owners of the training log.
 
     Raises:
         RunError: the model has no vectors, k is not possible, the folder exists, or the packages for it are missing.
@@ -37,7 +45,7 @@ def export(run: Run, folder: Path | str, *, k: int = 20) -> Path:
     folder = Path(folder)
     if folder.exists():
         raise RunError(f"{folder} exists already; export to a new folder")
-    if missing := [name for name in ("onnx", "onnxscript") if find_spec(name) is None]:
+    if missing := [name for name in ("onnx", "onnxscript", *(["usearch"] if index else [])) if find_spec(name) is None]:
         raise RunError(f"export needs {' and '.join(missing)}, which is not installed; run: pip install 'recsys-axes[export]'")
     if not 1 <= k <= len(run.items):
         raise RunError(f"k is {k}; the run knows {len(run.items):,} items, so it is at least 1 and at most that")
@@ -57,6 +65,8 @@ def export(run: Run, folder: Path | str, *, k: int = 20) -> Path:
             "k": k,
             "longest": getattr(graph, "longest", None),
         }
+        if index:
+            about["index"] = _index(run, k, target / "items.usearch")
         (target / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
         shutil.move(target, folder)
     return folder
@@ -64,11 +74,11 @@ def export(run: Run, folder: Path | str, *, k: int = 20) -> Path:
 
 def _write(graph: nn.Module, example: dict[str, Tensor], sizes: dict[str, dict[int, str]], path: Path) -> None:
     """``sizes``: the sizes of inputs that vary, by name."""
-    names: dict[str, Any] = {"input_names": list(example), "output_names": ["items", "scores"], "opset_version": OPSET}
+    names: dict[str, Any] = {"input_names": list(example), "output_names": ["items", "scores", "query"], "opset_version": OPSET}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
         if any(isinstance(part, nn.RNNBase) for part in graph.modules()):  # the new exporter (torch 2.13) fixes their sizes
-            varying = {**sizes, "items": {0: "queries"}, "scores": {0: "queries"}}
+            varying = {**sizes, "items": {0: "queries"}, "scores": {0: "queries"}, "query": {0: "queries"}}
             torch.onnx.export(graph, tuple(example.values()), str(path), dynamic_axes=varying, dynamo=False, **names)
         else:
             known = {size: torch.export.Dim(size) for axes in sizes.values() for size in axes.values()}
@@ -100,10 +110,10 @@ class _FromHistory(nn.Module):
         super().__init__()
         self.model, self.k, self.longest = model, k, model.longest
 
-    def forward(self, history: Tensor, length: Tensor, exclude: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, history: Tensor, length: Tensor, exclude: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         score: DotScorer = self.model.padded(history, length)
         query, items = score.vectors()
-        return _best(query @ items.T, exclude, self.k)
+        return *_best(query @ items.T, exclude, self.k), query
 
 
 class _FromUser(nn.Module):
@@ -116,8 +126,9 @@ class _FromUser(nn.Module):
     users: Tensor
     items: Tensor
 
-    def forward(self, user: Tensor, exclude: Tensor) -> tuple[Tensor, Tensor]:
-        return _best(self.users.index_select(0, user) @ self.items.T, exclude, self.k)
+    def forward(self, user: Tensor, exclude: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        query = self.users.index_select(0, user)
+        return *_best(query @ self.items.T, exclude, self.k), query
 
 
 def _best(scores: Tensor, exclude: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -126,3 +137,22 @@ def _best(scores: Tensor, exclude: Tensor, k: int) -> tuple[Tensor, Tensor]:
     wide = torch.cat([scores, scores[:, :1]], 1).scatter(1, column, -torch.inf)
     top = wide[:, :-1].topk(k, dim=1)
     return top.indices, top.values
+
+
+def _index(run: Run, k: int, path: Path) -> dict[str, Any]:
+    """Writes the index; what it finds of the exact answers."""
+    from usearch.index import Index
+
+    asked = run.train.histories()
+    asked = asked.take(torch.arange(0, len(asked), max(1, len(asked) // MEASURED)))
+    vectors = run.recommender.vectors(asked)
+    assert vectors is not None, "a model that is exported has vectors"
+    query, items = (part.detach().float().contiguous().numpy() for part in vectors)
+    made = Index(ndim=items.shape[1], metric="ip", dtype="f32", connectivity=32, expansion_add=128, expansion_search=256)
+    threads = torch.get_num_threads()
+    made.add(np.arange(len(items)), items, threads=threads)
+    made.save(str(path))
+    exact = rank(run.recommender, asked, k, mask_seen=False).items.numpy()
+    found = made.search(query, k, threads=threads).keys.reshape(len(query), -1)
+    share = float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(exact, found, strict=True)]))
+    return {"kind": "usearch, inner product", f"recall@{k} of the exact ranking": share, "queries": len(query)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,21 @@ def test_users_are_answered_without_what_they_have_seen(tmp_path: Path) -> None:
     same(answers(folder, user=np.array(users), exclude=exclude), (wanted.items.numpy(), wanted.scores.numpy()))
     assert pl.read_parquet(folder / "items.parquet")["item"].to_list() == run.items.to_list()
     assert pl.read_parquet(folder / "users.parquet")["user"].to_list() == run.owners.to_list()
+
+
+def test_an_index_finds_most_of_what_is_best_and_says_how_much(tmp_path: Path) -> None:
+    index = pytest.importorskip("usearch.index")
+    log = worlds.users(num_users=200, num_items=900, events=6000)
+    run = recsys.load(worlds.finished_run(log, MF(dim=8, init_std=1.0)))
+    folder = export(run, tmp_path / "made", k=10, index=True)
+    told = json.loads((folder / "about.json").read_text())["index"]
+    made = index.Index.restore(str(folder / "items.usearch"))
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    inputs = {"user": np.arange(200), "exclude": np.full((200, 1), -1)}
+    items, _, query = session.run(["items", "scores", "query"], inputs)
+    found = made.search(query, 10).keys
+    share = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(items.tolist(), found.tolist(), strict=True)])
+    assert told["queries"] == 200 and told["recall@10 of the exact ranking"] == pytest.approx(share) and share > 0.95
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
