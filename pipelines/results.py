@@ -61,12 +61,14 @@ def table(args: argparse.Namespace) -> int:
 
 
 def refuse_other_config(run: Run, path: Path) -> None:
-    """A record must be a run of this config, seeds apart.
+    """A record must be a run of this config, seeds apart; where both have split_seed equal to seed, that moves along.
 
     Raises:
         RunError: it is not.
     """
     mine, theirs = load(path), experiment_of(run)
+    if mine.split_seed == mine.seed and theirs.split_seed == theirs.seed:
+        theirs.split_seed = mine.split_seed
     theirs.seed, theirs.fit.checkpoint_seconds = mine.seed, mine.fit.checkpoint_seconds
     if mine.fingerprint() != theirs.fingerprint():
         raise RunError(f"{run.id} was not made with {path} as it is now; compare recsys config {path} with {run.folder}/config.yaml")

@@ -32,9 +32,9 @@ def export(run: Run, folder: Path | str, *, k: int = 20, index: bool = False) ->
     The graph answers Q queries with ``items`` int64 [Q, k], codes that are rows of ``items.parquet``, best first, ``scores`` float32
     [Q, k], and ``query`` float32 [Q, D], whose dot products with the item vectors are the scores. A model of sequences takes ``history``
     int64 [Q, L], the codes of the last L items, oldest first and padded at the end by any code, and ``length`` int64 [Q], how many of them
-    count; L is at most the model's ``longest``. A model with vectors of users takes ``user`` int64 [Q], rows of ``users.parquet``. Both have
-    ``exclude`` int64 [Q, M], codes never to recommend, padded with -1 (M at least 1): what the query's owner has seen, if repeats are not
-    wanted. An item that is excluded has the score -inf.
+    count; L is at most the model's ``longest``. A model with vectors of users takes ``user`` int64 [Q], rows of ``users.parquet``. Both
+    take ``exclude`` int64 [Q, M], codes never to recommend, padded with -1 (M at least 1): what the query's owner has seen, if repeats are
+    not wanted. An item that is excluded has the score -inf.
 
     ``index``: write ``items.usearch`` too, a graph for approximate search of the items with the largest dot products (usearch, HNSW; Malkov
     and Yashunin 2018), and into ``about.json`` which share of the exact k best it finds, for at most 1,000 owners of the training log.

@@ -56,6 +56,13 @@ def test_several_seeds_are_a_mean_and_a_deviation_and_one_seed_counts_once(shop:
     assert f"| {value:.4f} ± 0.0000 |" in table_of(Path("configs/shop"))[2]  # Popular knows no seed
 
 
+def test_a_split_that_moves_with_the_seed_is_the_same_config(shop: Path, capsys: pytest.CaptureFixture[str]):
+    common = ["train", "configs/shop/popular.yaml", "--tracking", "none"]
+    assert main([*common, "--name", "moved", "--seed=3", "--split_seed=3"]) == 0 and add("moved") == 0
+    assert main([*common, "--name", "apart", "--seed=3", "--split_seed=4"]) == 0 and add("apart") == 2
+    assert "apart was not made with" in capsys.readouterr().err
+
+
 def test_a_run_of_other_settings_is_refused(shop: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["train", "configs/shop/popular.yaml", "--name", "other", "--tracking", "none", "--split.n=2"]) == 0
     assert add("other") == 2
