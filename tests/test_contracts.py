@@ -30,7 +30,7 @@ ROLES = {
     "recsys.sampling": ("Sampler", "Proposal", "Refine"),
     "recsys.losses": ("Loss",),
     "recsys.batching": ("Batches",),
-    "recsys.models": ("Model", "ClosedForm"),
+    "recsys.models": ("Model", "ClosedForm", "SequenceModel"),
     "recsys.splitting": ("Splitter", "Blockwise"),
     "recsys.cleaning": ("Step", "OwnerStep", "LogStep"),
     "recsys.metrics": ("Metric", "ListMetric"),

@@ -99,7 +99,7 @@ def test_tables(refused: Refused, name: str) -> None:
         ),
         (["--split.test=1990-01-01"], "no event is earlier than the test cut at 1990-01-01 00:00:00; the events run from 2020-09-13"),
         (["--model=mf"], "model: no Model or ClosedForm is called 'mf'; allowed: "),
-        (["--model={mf: {dim: 3}}"], "MF, NeuMF, Popular, RP3beta, Random, SLIM, SimpleX. Did you mean 'MF'?"),
+        (["--model={mf: {dim: 3}}"], "SASRec, SLIM, SessionKNN, SessionPopular, SimpleX. Did you mean 'MF'?"),
         (["--model={MF: {}, Popular: {}}"], "model: MF, Popular are 2 classes, and one Model or ClosedForm is needed; choose one"),
         (["--model.dim=9" + "9" * 20], "does not fit in 64 bits; give a smaller number"),
         (["--fit.optimizer=adam"], "or the import path of an Optimizer of your own. Did you mean 'Adam'?"),
