@@ -37,6 +37,26 @@ def test_bpr_max_has_the_published_values():
     assert float(penalised[0].detach() - value[0]) == pytest.approx(0.5 * float((weight * torch.tensor([1.0, 4.0, 9.0])).sum()))
 
 
+def test_softmax_and_bce_have_the_published_values():
+    """The other fixtures of TRON's tests: sampled softmax per step, and the mean of BCE over three steps."""
+    value = Softmax()(scored(POSITIVE, [[float(x) for x in row] for row in NEGATIVE])).detach()
+    wanted = [2.4938, 4.4197, 6.4093, 4.1488, 4.1488, 6.4093, 4.4197, 2.4938, 4.1488]
+    assert value.tolist() == pytest.approx(wanted, abs=1e-4) and float(value.sum()) == pytest.approx(39.0920, abs=1e-3)
+    steps = BCE()(scored([1.0, -2.0, 3.0], [[1.1, 1.2], [1.2, 2.1], [-1.0, 4.0]]))
+    assert float(steps.detach().mean()) == pytest.approx(2.6397, abs=1e-4)
+
+
+@pytest.mark.parametrize("loss", [BCE(), BPR(), BPRMax(), GBCE(), Softmax(), Top1Max()], ids=lambda x: type(x).__name__)
+@pytest.mark.parametrize("size", [100.0, 1e4])
+def test_extreme_scores_give_finite_values_and_slopes(loss, size: float):
+    """Where log(1 + exp(x)) overflows (the published code's BCE, from 89 on)."""
+    case = scored([-size, size, size], [[size, 0.0], [-size, size], [size, size]])
+    positive, negative = case.positive.detach().requires_grad_(), case.negative.detach().requires_grad_()
+    value = made(loss, case)(replace(case, positive=positive, negative=negative))
+    value.sum().backward()
+    assert torch.isfinite(value).all() and torch.isfinite(positive.grad).all() and torch.isfinite(negative.grad).all()
+
+
 @pytest.mark.parametrize("loss", [BPRMax(), WARP(margin=1.0), Hinge(margin=1.0)], ids=lambda x: type(x).__name__)
 def test_with_one_candidate_the_weights_of_candidates_are_gone(loss):
     case = scored([0.3, 2.0], [[0.5], [0.1]])
