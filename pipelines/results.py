@@ -114,8 +114,9 @@ def table_of(folder: Path, metrics: Sequence[str] | None = None) -> list[str]:
     records = [record for entry in known.values() for record in entry["runs"]]
     measured = [name.removeprefix("test/") for name in records[0]["metrics"] if all(name in record["metrics"] for record in records)]
     metrics = metrics or [name for name in METRICS if name in measured] or measured[:2]
-    if lacks := [name for name in metrics if name not in measured] or ([] if metrics else ["a metric"]):
-        raise ConfigError(f"{beside}: not every result has {lacks[0]}; all have {', '.join(measured) or 'none in common'}")
+    if not metrics or not set(metrics) <= set(measured):
+        asked = ", ".join(metrics) or "a metric of the others"
+        raise ConfigError(f"{beside}: not every result has {asked}; all have {', '.join(measured) or 'none in common'}")
     published: dict[str, Any] = yaml_text.read(folder / PUBLISHED) if (folder / PUBLISHED).is_file() else {}
     lines = [f"| config | test {' | test '.join(metrics)} | time | memory | seeds, date | published |", "|" + " --- |" * (len(metrics) + 5)]
     first = f"test/{metrics[0]}"

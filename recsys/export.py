@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import warnings
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recsys import files
 from recsys.errors import RunError
 from recsys.models import SequenceModel
 from recsys.ranking import rank
@@ -67,7 +67,7 @@ def export(run: Run, folder: Path | str, *, k: int = 20, index: bool = False) ->
         }
         if index:
             about["index"] = _index(run, k, target / "items.usearch")
-        (target / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        files.write_json(target / "about.json", about)
         shutil.move(target, folder)
     return folder
 
@@ -144,7 +144,7 @@ def _index(run: Run, k: int, path: Path) -> dict[str, Any]:
     from usearch.index import Index
 
     asked = run.train.histories()
-    asked = asked.take(torch.arange(0, len(asked), max(1, len(asked) // MEASURED)))
+    asked = asked.take(torch.arange(0, len(asked), max(1, -(-len(asked) // MEASURED))))
     vectors = run.recommender.vectors(asked)
     assert vectors is not None, "a model that is exported has vectors"
     query, items = (part.detach().float().contiguous().numpy() for part in vectors)

@@ -91,6 +91,11 @@ def with_data(rows: sparse.csr_array, data: np.ndarray) -> sparse.csr_array:
     return sparse.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
 
 
+def cosines(both: sparse.csr_array, size: np.ndarray, other: np.ndarray) -> sparse.csr_array:
+    """n_ij / sqrt(n_i n_j) of the dot products in ``both``, whose items have these sizes [nnz]."""
+    return with_data(both, both.data / np.sqrt(size * other).clip(np.finfo(np.float32).tiny))
+
+
 def take(rows: sparse.csr_array, kept: np.ndarray) -> sparse.csr_array:
     """The entries for which ``kept`` bool [nnz] holds."""
     ptr = np.concatenate([[0], kept.cumsum()])[rows.indptr]

@@ -162,8 +162,8 @@ class Run:
         if not 1 <= k < len(self.items):
             raise RunError(f"k is {k}; the run knows {len(self.items):,} items, so it is at least 1 and less than that")
         code = codes(self.items, items)
-        if bool((code < 0).any()):
-            raise RunError(f"items unknown to the model: {_some([str(items[i]) for i in (code < 0).nonzero()[:, 0].tolist()])}")
+        if unknown := _unknown(items, code):
+            raise RunError(f"items unknown to the model: {_some(unknown)}")
         alone = Histories(code.int(), torch.arange(len(code)), torch.arange(len(code)) + 1, torch.full_like(code, -1))
         vectors = self.recommender.vectors(alone)
         if vectors is None:
@@ -188,7 +188,7 @@ class Run:
         may = torch.full((len(self.items),), allow is None)
         for ids, value in ((allow or (), True), (deny, False)):
             code = codes(self.items, ids)
-            if unknown := [str(ids[i]) for i in (code < 0).nonzero()[:, 0].tolist()]:
+            if unknown := _unknown(ids, code):
                 warnings.warn(f"items unknown to the model are ignored: {_some(unknown)}", stacklevel=3)
             may[code[code >= 0]] = value
         if not bool(may.any()):
@@ -208,8 +208,7 @@ class Run:
         lengths = torch.tensor([len(history) for history in histories], dtype=torch.long)
         given = [item for history in histories for item in history]
         code = codes(self.items, given)
-        if bool((code < 0).any()):
-            unknown = sorted({str(given[i]) for i in (code < 0).nonzero()[:, 0].tolist()})
+        if unknown := sorted(set(_unknown(given, code))):
             warnings.warn(f"items unknown to the model are ignored: {_some(unknown)}", stacklevel=3)
         query = torch.arange(len(lengths)).repeat_interleave(lengths)
         kept = torch.bincount(query[code >= 0], minlength=len(lengths))
@@ -220,10 +219,14 @@ class Run:
         if self.train.owner_kind != "user":
             raise RunError("this run was trained on sessions, which have no lasting users; give histories instead")
         code = codes(self.owners, users)
-        if bool((code < 0).any()):
-            unknown = [str(users[i]) for i in (code < 0).nonzero()[:, 0].tolist()]
+        if unknown := _unknown(users, code):
             raise RunError(f"users unknown to the model: {_some(unknown)}; give their histories instead")
         return Histories(self.train.items, self.train.offsets[code], self.train.offsets[code + 1], code)
+
+
+def _unknown(ids: Sequence[Id], code: Tensor) -> list[str]:
+    """Those that have no code, as text."""
+    return [str(ids[i]) for i in (code < 0).nonzero()[:, 0].tolist()]
 
 
 def _some(names: list[str]) -> str:

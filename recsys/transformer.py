@@ -6,6 +6,7 @@ Shapes: G sequences, P positions in all, L the longest sequence, D width, H head
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -20,15 +21,19 @@ Activation = Literal["relu", "gelu"]
 class Packing:
     """Where each of P positions stands, in G sequences of L places each that start at place 0.
 
-    ``group`` int64 [P]: its sequence, ascending; ``slot`` int64 [P]: its place there; ``at`` int64 [P]: its place in all, group L + slot.
-    ``lengths`` int64 [G]: the positions of each sequence.
+    ``group`` int64 [P]: its sequence, ascending; ``slot`` int64 [P]: its place there. ``lengths`` int64 [G]: how many positions each
+    sequence has.
     """
 
     group: Tensor
     slot: Tensor
-    at: Tensor
     lengths: Tensor
     longest: int
+
+    @cached_property
+    def at(self) -> Tensor:
+        """int64 [P]: the place of each position in all G L."""
+        return self.group * self.longest + self.slot
 
     @property
     def groups(self) -> int:
@@ -39,7 +44,7 @@ class Packing:
         """Sequences of these lengths [G]."""
         longest = int(lengths.max()) if len(lengths) else 0
         group, slot = (torch.arange(longest, device=lengths.device) < lengths[:, None]).nonzero().unbind(1)
-        return Packing(group, slot, group * longest + slot, lengths, longest)
+        return Packing(group, slot, lengths, longest)
 
     @staticmethod
     def padded(lengths: Tensor, longest: int) -> Packing:
@@ -47,18 +52,18 @@ class Packing:
         groups, device = lengths.shape[0], lengths.device
         group = torch.arange(groups, device=device)[:, None].expand(-1, longest).flatten()
         slot = torch.arange(longest, device=device).expand(groups, -1).flatten()
-        return Packing(group, slot, torch.arange(groups * longest, device=device), lengths, longest)
+        return Packing(group, slot, lengths, longest)
 
     def spread(self, x: Tensor) -> Tensor:
         """[P, W] -> [G, L, W], zeros elsewhere."""
-        if self.at.shape[0] < self.groups * self.longest:
+        if self.group.shape[0] < self.groups * self.longest:
             x = x.new_zeros(self.groups * self.longest, x.shape[1]).index_copy(0, self.at, x)
         return x.view(self.groups, self.longest, -1)
 
     def gather(self, padded: Tensor) -> Tensor:
         """[G, L, W] -> [P, W]."""
         flat = padded.reshape(self.groups * self.longest, -1)
-        return flat.index_select(0, self.at) if self.at.shape[0] < flat.shape[0] else flat
+        return flat.index_select(0, self.at) if self.group.shape[0] < flat.shape[0] else flat
 
 
 class Transformer(nn.Module):

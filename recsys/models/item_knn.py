@@ -9,7 +9,7 @@ from scipy import sparse
 from torch import Tensor
 
 from recsys.data.log import Histories, Log
-from recsys.item_item import ItemItem, averaging, largest, matrix, products, row_of, with_data
+from recsys.item_item import ItemItem, averaging, cosines, largest, matrix, products, row_of, with_data
 
 
 class ItemKNN(ItemItem):
@@ -91,4 +91,4 @@ class ItemKNN(ItemItem):
             return both
         if self.similarity == "jaccard":
             return with_data(both, both.data / (size + other - both.data))
-        return with_data(both, both.data / np.sqrt(size * other).clip(np.finfo(np.float32).tiny))
+        return cosines(both, size, other)

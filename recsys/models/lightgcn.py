@@ -10,7 +10,7 @@ from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.examples import Examples, Pairs
-from recsys.models.model import Model, average
+from recsys.models.model import Model, average, check_similarity
 from recsys.propagation import Graph, PropagatedScorer
 from recsys.scorer import DotScorer
 
@@ -37,8 +37,7 @@ class LightGCN(Model):
             raise ValueError(f"layers is {layers}; it is at least 0 (0: no propagation, which is MF)")
         if not init_std > 0:
             raise ValueError(f"init_std is {init_std}; it must be above 0, or every gradient is 0")
-        if similarity not in ("dot", "cosine"):
-            raise ValueError(f"similarity is {similarity!r}; allowed are 'dot' and 'cosine'")
+        check_similarity(similarity)
         self.dim, self.layers, self.init_std = dim, layers, init_std
         self.similarity: Literal["dot", "cosine"] = similarity
         self._seen: tuple[int, ...] = ()  # the weights that the tables in _kept, by number of layers, were made of

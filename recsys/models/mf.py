@@ -10,7 +10,7 @@ from recsys.batch import Batch
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.examples import Examples, Pairs
-from recsys.models.model import Model, average, check_dropout
+from recsys.models.model import Model, average, check_dropout, check_similarity
 from recsys.scorer import DotScorer
 
 
@@ -44,8 +44,7 @@ class MF(Model):
             raise ValueError(f"init_std is {init_std}; it must be above 0, or every gradient is 0")
         if init_law not in ("normal", "uniform"):
             raise ValueError(f"init_law is {init_law!r}; allowed are 'normal' and 'uniform'")
-        if similarity not in ("dot", "cosine"):
-            raise ValueError(f"similarity is {similarity!r}; allowed are 'dot' and 'cosine'")
+        check_similarity(similarity)
         check_dropout(dropout)
         self.dim, self.bias, self.init_std, self.dropout = dim, bias, init_std, dropout
         self.similarity: Literal["dot", "cosine"] = similarity

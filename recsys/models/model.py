@@ -23,6 +23,12 @@ def check_dropout(dropout: float) -> None:
         raise ValueError(f"dropout is {dropout}; it is at least 0 and below 1")
 
 
+def check_similarity(similarity: str) -> None:
+    """Raises ValueError for a similarity that is none."""
+    if similarity not in ("dot", "cosine"):
+        raise ValueError(f"similarity is {similarity!r}; allowed are 'dot' and 'cosine'")
+
+
 class Model(Part):
     """A subclass says which examples it reads, makes its parameters in ``setup``, and writes ``forward`` and ``queries``.
 

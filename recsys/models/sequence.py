@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.errors import ConfigError
 from recsys.examples import Examples, NextItem
-from recsys.models.model import Model, check_dropout
+from recsys.models.model import Model, check_dropout, check_similarity
 from recsys.scorer import DotScorer
 from recsys.transformer import Packing
 
@@ -50,8 +51,7 @@ class SequenceModel(Model):
         if longest < 1:
             raise ValueError(f"longest is {longest}; at least the last item of a history is read")
         check_dropout(dropout)
-        if similarity not in ("dot", "cosine"):
-            raise ValueError(f"similarity is {similarity!r}; allowed are 'dot' and 'cosine'")
+        check_similarity(similarity)
         if init_std is not None and not init_std > 0:
             raise ValueError(f"init_std is {init_std}; it must be above 0, or every gradient is 0")
         self.dim, self.longest, self.dropout, self.shared, self.init_std = dim, longest, dropout, shared, init_std
@@ -81,10 +81,10 @@ class SequenceModel(Model):
         self.item = nn.Embedding(catalog.num_items, self.dim)
         self.read = None if self.shared else nn.Embedding(catalog.num_items, self.dim)
         self.assemble()
-        for name, parameter in self.named_parameters():
+        own = (module.parameters(recurse=False) for module in self.modules() if not isinstance(module, nn.LayerNorm))
+        for parameter in chain.from_iterable(own):
             if parameter.ndim < 2:
-                if "norm" not in name and "last" not in name:
-                    nn.init.zeros_(parameter)
+                nn.init.zeros_(parameter)
             elif self.init_std is None:
                 nn.init.xavier_uniform_(parameter)
             else:
@@ -101,7 +101,7 @@ class SequenceModel(Model):
         if longest > self.longest:
             raise ConfigError(f"examples give sequences of {longest} items, and {type(self).__name__} reads {self.longest} (longest)")
         group = at // max(1, longest)
-        packing = Packing(group, at - group * longest, at, torch.bincount(group, minlength=groups), longest)
+        packing = Packing(group, at - group * longest, torch.bincount(group, minlength=groups), longest)
         states = self.encode(items.flatten().index_select(0, at), packing)
         return self._scorer(states, batch.target)
 

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from recsys.catalog import Catalog
 from recsys.kmeans import kmeans
 from recsys.pool import Draw
+from recsys.recommender import Trained
 from recsys.sampling.sampler import Refine, Sampler
 from recsys.scorer import DotScorer
 from recsys.step import EpochView, View
@@ -44,10 +45,7 @@ class DiverseHard(Refine):
     def begin_epoch(self, view: EpochView) -> None:
         if (view.epoch - 1) % self.every:
             return
-        mode = view.model.training
-        with torch.no_grad():
-            score = view.model.eval()(view.examples.batch(torch.zeros(1, dtype=torch.long, device=self.cluster.device)))
-        view.model.train(mode)
+        score = Trained(view.model).scorer(view.catalog.histories().take(slice(0, 1)))
         assert isinstance(score, DotScorer), "the model promised vectors"
         self.cluster.copy_(kmeans(F.normalize(score.table, dim=1), self.clusters, view.generator))
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recsys.catalog import Catalog
 from recsys.errors import ConfigError
-from recsys.item_item import largest, products, row_of, with_data
+from recsys.item_item import cosines, largest, products, row_of
 from recsys.pool import Pool
 from recsys.sampling.sampler import Exclude, Proposal, check_num
 from recsys.step import View
@@ -75,6 +75,5 @@ def _lists(catalog: Catalog, near: int, far: int) -> sparse.csr_array:
     of_item = sparse.csr_array((np.ones(len(owners), dtype=np.float32), owners, ptr), shape=(catalog.num_items, catalog.num_owners))
     number, found = np.diff(ptr), []
     for first, both in products(of_item, sparse.csr_array(of_item.T)):
-        cosine = with_data(both, both.data / np.sqrt(number[first + row_of(both)] * number[both.indices]))
-        found.append(largest(cosine, far, after=near))
+        found.append(largest(cosines(both, number[first + row_of(both)], number[both.indices]), far, after=near))
     return sparse.csr_array(sparse.vstack(found))
