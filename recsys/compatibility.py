@@ -23,6 +23,8 @@ GIVER = {
     "labels": "examples",
     "pairs": "examples",
     "sequence": "examples",
+    "next": "examples",
+    "hidden": "examples",
     "lengths": "examples",
     "history": "examples",
     "groups": "batches",

@@ -44,7 +44,7 @@ class Part(nn.Module):
         """Called once, when the training data is known and before the first step. Make parameters and buffers here."""
 
     def begin_epoch(self, view: EpochView) -> None:
-        """A hook of batch policies and samplers, also of those inside others: called before every epoch."""
+        """A hook of examples, batch policies and samplers, also of samplers inside others: called before every epoch."""
 
     def end_step(self, view: View, draw: Draw) -> None:
         """A hook of samplers, also of those inside others: called after every step (queues take note of it)."""

@@ -100,7 +100,7 @@ class DotScorer:
         """(query [R, D'], items [N, D']) whose dot products are the scores; a bias becomes one more column."""
         if self.bias is None:
             return self.query, self._whole()
-        ones = self.query.new_ones(len(self.query), 1)
+        ones = self.query.new_ones(self.query.shape[0], 1)  # not len(): it would be fixed in an export
         return torch.cat([self.query, ones], 1), torch.cat([self._whole(), self.bias], 1)
 
     def _whole(self) -> Tensor:

@@ -153,9 +153,10 @@ class Step(nn.Module):
         return self
 
     def begin_epoch(self, epoch: int, *, resumed: bool = False) -> None:
-        """Plan the epoch's batches, and let samplers refresh what they keep."""
-        for name, part in [("batches", self.batches), *self.sampler.named_modules(prefix="sampler")]:
-            if isinstance(part, Part) and (part is self.batches or not resumed):  # a sampler's state came with the checkpoint
+        """Let examples choose what they show, plan the epoch's batches, and let samplers refresh what they keep."""
+        for name, part in [("examples", self.examples), ("batches", self.batches), *self.sampler.named_modules(prefix="sampler")]:
+            # a sampler's state came with the checkpoint
+            if isinstance(part, Part) and (not resumed or part is self.examples or part is self.batches):
                 stream = generator(self.seed, "epoch", name, epoch)
                 part.begin_epoch(EpochView(self.model, self.examples, self.catalog, epoch, stream))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,11 @@ class Packing:
     def groups(self) -> int:
         return self.lengths.shape[0]  # not len(): it would be fixed in an export
 
+    def from_end(self, number: int) -> Tensor:
+        """int64 [P]: places such that every sequence ends at the last of ``number``. (Of those past a sequence's length, which nobody looks
+        at, some would be beyond it.)"""
+        return (self.slot + number - self.lengths.index_select(0, self.group)).clamp(max=number - 1)
+
     @staticmethod
     def of(lengths: Tensor) -> Packing:
         """Sequences of these lengths [G]."""
@@ -64,6 +69,19 @@ class Packing:
         """[G, L, W] -> [P, W]."""
         flat = padded.reshape(self.groups * self.longest, -1)
         return flat.index_select(0, self.at) if self.group.shape[0] < flat.shape[0] else flat
+
+
+def check_transformer(dim: int, layers: int, heads: int, hidden: int | None, norm: str, activation: str) -> None:
+    """Raises ValueError for options that make no transformer."""
+    if layers < 1:
+        raise ValueError(f"layers is {layers}; there is at least 1")
+    if heads < 1 or dim % heads:
+        raise ValueError(f"heads is {heads} and dim {dim}; each head has an equal share of dim")
+    if hidden is not None and hidden < 1:
+        raise ValueError(f"hidden is {hidden}; the feed-forward part has at least 1 unit")
+    for name, given, allowed in (("norm", norm, get_args(Norm)), ("activation", activation, get_args(Activation))):
+        if given not in allowed:
+            raise ValueError(f"{name} is {given!r}; allowed are {' and '.join(map(repr, allowed))}")
 
 
 class Transformer(nn.Module):

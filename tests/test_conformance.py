@@ -53,6 +53,7 @@ from recsys.models import (
     IALS,
     MF,
     SLIM,
+    BERT4Rec,
     ExpoMF,
     GraphFilter,
     GRU4Rec,
@@ -190,6 +191,10 @@ CASES: dict[type, list[Any]] = {
         SASRec(dim=16, longest=10),
         SASRec(dim=16, heads=2, hidden=32, norm="post", activation="gelu", init_std=0.1, shared=False, longest=10),
         SASRec(dim=16, positions="end", similarity="cosine", longest=10, layers=1),
+    ],
+    BERT4Rec: [
+        BERT4Rec(dim=16, longest=10, init_std=None, dropout=0.0),
+        BERT4Rec(dim=16, heads=1, layers=1, hidden=16, longest=10, activation="relu", shared=False, init_std=None, dropout=0.0),
     ],
     GRU4Rec: [GRU4Rec(dim=16), GRU4Rec(dim=16, layers=2, shared=False, similarity="cosine")],
     Item2Vec: [Item2Vec(dim=16)],

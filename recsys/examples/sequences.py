@@ -30,7 +30,7 @@ class NextItem(Examples):
         return {"order": "it reads events oldest first"}
 
     def gives(self, have: set[str]) -> set[str]:
-        return {"positives", "sequence", "groups", "lengths"}
+        return {"positives", "sequence", "next", "groups", "lengths"}
 
     def load(self, log: Log) -> None:
         size = log.offsets.diff()

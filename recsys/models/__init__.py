@@ -1,5 +1,6 @@
 """Models: what scores items for a user or a history."""
 
+from recsys.models.bert4rec import BERT4Rec
 from recsys.models.ease import EASE
 from recsys.models.expo_mf import ExpoMF
 from recsys.models.graph_filter import GraphFilter
@@ -27,6 +28,7 @@ __all__ = [
     "IALS",
     "MF",
     "SLIM",
+    "BERT4Rec",
     "ExpoMF",
     "GRU4Rec",
     "GraphFilter",

@@ -6,8 +6,8 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recsys.models.sequence import SequenceModel
-from recsys.transformer import Activation, Norm, Packing, Transformer
+from recsys.models.sequence import SequenceModel, check_positions
+from recsys.transformer import Activation, Norm, Packing, Transformer, check_transformer
 
 
 class SASRec(SequenceModel):
@@ -46,19 +46,8 @@ class SASRec(SequenceModel):
         init_std: float | None = None,
     ) -> None:
         super().__init__(dim=dim, longest=longest, dropout=dropout, shared=shared, similarity=similarity, init_std=init_std)
-        if layers < 1:
-            raise ValueError(f"layers is {layers}; there is at least 1")
-        if heads < 1 or dim % heads:
-            raise ValueError(f"heads is {heads} and dim {dim}; each head has an equal share of dim")
-        if hidden is not None and hidden < 1:
-            raise ValueError(f"hidden is {hidden}; the feed-forward part has at least 1 unit")
-        for name, given, allowed in (
-            ("norm", norm, ("pre", "post")),
-            ("activation", activation, ("relu", "gelu")),
-            ("positions", positions, ("start", "end")),
-        ):
-            if given not in allowed:
-                raise ValueError(f"{name} is {given!r}; allowed are {' and '.join(map(repr, allowed))}")
+        check_transformer(dim, layers, heads, hidden, norm, activation)
+        check_positions(positions)
         self.layers, self.heads, self.hidden, self.scale = layers, heads, hidden, scale
         self.norm: Norm = norm
         self.activation: Activation = activation
@@ -78,9 +67,7 @@ class SASRec(SequenceModel):
         )
 
     def encode(self, items: Tensor, packing: Packing) -> Tensor:
-        place = packing.slot
-        if self.positions == "end":  # of places past a sequence's length, which nobody looks at, some are beyond the last
-            place = (place + self.longest - packing.lengths.index_select(0, packing.group)).clamp(max=self.longest - 1)
+        place = packing.slot if self.positions == "start" else packing.from_end(self.longest)
         x = self.vectors_of(items) * (math.sqrt(self.dim) if self.scale else 1.0) + self.position(place)
         states: Tensor = self.transformer(F.dropout(self.input_norm(x), self.dropout, self.training), packing)
         return states

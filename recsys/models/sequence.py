@@ -19,6 +19,12 @@ from recsys.scorer import DotScorer
 from recsys.transformer import Packing
 
 
+def check_positions(positions: str) -> None:
+    """Raises ValueError for an end of the sequence that is none."""
+    if positions not in ("start", "end"):
+        raise ValueError(f"positions is {positions!r}; allowed are 'start' and 'end'")
+
+
 class SequenceModel(Model):
     """Predicts an owner's next item from the last ``longest`` ones, in order: score(i) = (state after the last item) . (vector of i).
 
@@ -69,7 +75,7 @@ class SequenceModel(Model):
         raise NotImplementedError
 
     def needs(self) -> dict[str, str]:
-        return {"sequence": "it reads an owner's items in order"}
+        return {"sequence": "it reads an owner's items in order", "next": "after each it predicts the next (NextItem)"}
 
     def gives(self, have: set[str]) -> set[str]:
         return {"vectors"}
@@ -95,15 +101,18 @@ class SequenceModel(Model):
         found: Tensor = (self.item if self.read is None else self.read)(items)
         return found
 
-    def forward(self, batch: Batch) -> DotScorer:
+    def packed(self, batch: Batch, most: int) -> tuple[Tensor, Packing]:
+        """The items that a batch is read from [P], of at most ``most`` a sequence, and where they stand."""
         items, at = batch.inputs["items"], batch.inputs["at"]
         groups, longest = items.shape
-        if longest > self.longest:
-            raise ConfigError(f"examples give sequences of {longest} items, and {type(self).__name__} reads {self.longest} (longest)")
+        if longest > most:
+            raise ConfigError(f"examples give sequences of {longest} items, and {type(self).__name__} reads {most} (longest)")
         group = at // max(1, longest)
         packing = Packing(group, at - group * longest, torch.bincount(group, minlength=groups), longest)
-        states = self.encode(items.flatten().index_select(0, at), packing)
-        return self._scorer(states, batch.target)
+        return items.flatten().index_select(0, at), packing
+
+    def forward(self, batch: Batch) -> DotScorer:
+        return self._scorer(self.encode(*self.packed(batch, self.longest)), batch.target)
 
     def padded(self, items: Tensor, lengths: Tensor) -> DotScorer:
         """The scorer of queries given as items int64 [Q, L] of which the first ``lengths`` int64 [Q] count, L at most ``longest``: what
@@ -113,8 +122,12 @@ class SequenceModel(Model):
         state = states.gather(1, last)[:, 0] * (lengths > 0).to(states.dtype)[:, None]
         return self._scorer(state, torch.zeros_like(lengths))
 
+    def window(self, histories: Histories) -> Histories:
+        """What is read of histories; a query is the state after its last event."""
+        return histories.latest(self.longest)
+
     def queries(self, histories: Histories) -> DotScorer:
-        histories = histories.latest(self.longest)
+        histories = self.window(histories)
         length = histories.lengths().to(self.item.weight.device)
         state = self.item.weight.new_zeros(len(length), self.dim)
         some = length > 0

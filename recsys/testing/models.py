@@ -52,10 +52,12 @@ def fit(model: Model | ClosedForm, log: Log) -> Recommender:
     """The model trained to the end on a tiny log."""
     model = copy.deepcopy(model)
     if isinstance(model, Model):
-        plan = Fit(epochs=60, optimizer=Adam(lr=0.02), device="cpu", patience=None)
+        epochs, rate = 60, 0.02
         parts: dict[str, Any] = {"batches": Shuffled(size=64), "sampler": Unseen(1), "loss": BPR()}
         if "sequence" in model.needs():  # what its owner has seen may be next
+            epochs, rate = 120, 0.005
             parts = {"batches": Bucketed(size=16), "sampler": All(), "loss": Softmax()}
+        plan = Fit(epochs=epochs, optimizer=Adam(lr=rate), device="cpu", patience=None)
         learner = Learner(model=model, **parts, fit=plan)
         for _ in learner.fit(log):
             pass

@@ -89,7 +89,7 @@ def test_what_fits_and_what_does_not() -> None:
     assert refusal(pairs, NeuMF(), Balanced(), nothing, wmf) == ""
     assert refusal(PairsWithHistory(), MF()) == ""
     assert refusal(pairs, LastItem(), Shuffled(), nothing, wmf).startswith(
-        "examples: LastItem reads NextItem, and LabelledPairs does not give 'groups', 'lengths', 'sequence'"
+        "examples: LastItem reads NextItem, and LabelledPairs does not give 'groups', 'lengths', 'next', 'sequence'"
     )
     assert refusal(NextItem(), MF()).startswith("examples: MF reads Pairs, and NextItem does not give 'pairs'")
     assert refusal(Pairs(), SimpleX()).startswith("examples: SimpleX reads PairsWithHistory, and Pairs does not give 'history'")

@@ -1,8 +1,10 @@
-"""SASRec and GRU4Rec: equal to independent implementations, blind to the future, the same alone as in company."""
+"""SASRec, BERT4Rec and GRU4Rec: equal to independent implementations, blind to the future, the same alone as in company."""
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,11 +13,12 @@ from torch import nn
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.errors import ConfigError
-from recsys.examples import NextItem
-from recsys.models import GRU4Rec, SASRec, SequenceModel
+from recsys.examples import MaskedItems, NextItem
+from recsys.models import BERT4Rec, GRU4Rec, SASRec, SequenceModel
 from recsys.testing import worlds
 from recsys.transformer import Packing, Transformer
 
+BERT = BERT4Rec(dim=12, longest=9, init_std=0.5, positions="start")
 LOG = worlds.sessions(60, longest=9)
 MODELS = [
     SASRec(dim=12, heads=2, longest=9),
@@ -89,17 +92,21 @@ def test_a_row_does_not_see_what_follows(model: SequenceModel) -> None:
     torch.testing.assert_close(rows, states(model, prefixes), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("model", [*MODELS, SASRec(dim=12, longest=9, positions="end")], ids=[*names, "end"])
+@pytest.mark.parametrize(
+    "model",
+    [*MODELS, SASRec(dim=12, longest=9, positions="end"), BERT, BERT4Rec(dim=12, longest=9)],
+    ids=[*names, "end", "bert", "bert-end"],
+)
 def test_a_query_is_answered_alike_alone_and_in_company(model: SequenceModel) -> None:
     model = ready(model)
     lists = [[3], [5, 3, 3, 9, 1, 0, 7], [], [2, 4], [1] * 9]
     together = states(model, lists)
     for one, state in zip(lists, together, strict=True):
         torch.testing.assert_close(states(model, [one])[0], state, atol=1e-5, rtol=1e-5)
-    assert not together[2].any()
+    assert together[2].any() == isinstance(model, BERT4Rec)
 
 
-@pytest.mark.parametrize("model", MODELS, ids=names)
+@pytest.mark.parametrize("model", [*MODELS, BERT], ids=[*names, "bert"])
 def test_only_the_window_is_read(model: SequenceModel) -> None:
     model = ready(model)
     window = [5, 3, 8, 9, 1, 0, 7, 2, 2]
@@ -109,11 +116,56 @@ def test_only_the_window_is_read(model: SequenceModel) -> None:
 
 def test_positions_count_from_the_start_or_from_the_end() -> None:
     """Without attention's mixing (one item), the state shows which position was added."""
+    bert = ready(BERT4Rec(dim=12, longest=9))
+    seen = [bert.position.weight[at].detach() for at in (8, 9)]  # type: ignore[index, union-attr]
+    read: list[torch.Tensor] = []
+    bert.input_norm.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))  # type: ignore[union-attr]
+    states(bert, [[5]])
+    torch.testing.assert_close(read[0], torch.stack([bert.item.weight[5], bert.mask[0]]).detach() + torch.stack(seen))  # type: ignore[index]
     for positions, place in (("start", 0), ("end", 8)):
         model = ready(SASRec(dim=12, longest=9, positions=positions))  # type: ignore[arg-type]
         x = model.item.weight[[5]] * math.sqrt(12) + model.position.weight[[place]]  # type: ignore[operator, union-attr]
         wanted = model.transformer(x, Packing.of(torch.tensor([1])))  # type: ignore[operator]
         torch.testing.assert_close(states(model, [[5]]), wanted.detach())
+
+
+def test_bert_is_a_torch_encoder_over_padded_sequences_with_a_mask_vector() -> None:
+    model = ready(BERT)
+    layer = nn.TransformerEncoderLayer(12, 2, 48, 0.0, "gelu", batch_first=True, norm_first=False)
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
+    for mine, other in zip(model.transformer.layers, encoder.layers, strict=True):  # type: ignore[union-attr, arg-type]
+        for name, target in (("qkv", "self_attn.in_proj"), ("out", "self_attn.out_proj"), ("up", "linear1"), ("down", "linear2")):
+            for kind in ("weight", "bias"):
+                joint = "_" if target.endswith("in_proj") else "."
+                other.get_parameter(f"{target}{joint}{kind}").data.copy_(getattr(getattr(mine, name), kind))
+    with torch.no_grad():
+        model.bias.weight.uniform_(-1, 1)  # type: ignore[operator, union-attr]
+        lists = [[3, 7], [5, 3, 3, 9, 1], [8]]
+        table = torch.cat([model.item.weight, model.mask])  # type: ignore[list-item]
+        padded = torch.tensor([[3, 7, 60, 0, 0, 0], [5, 3, 3, 9, 1, 60], [8, 60, 0, 0, 0, 0]])
+        length = torch.tensor([3, 6, 2])
+        x = nn.functional.layer_norm(table[padded] + model.position.weight[:6], (12,))  # type: ignore[index, union-attr]
+        states = encoder(x, src_key_padding_mask=torch.arange(6) >= length[:, None])[torch.arange(3), length - 1]
+        states = nn.functional.layer_norm(nn.functional.gelu(model.dense(states)), (12,))  # type: ignore[operator]
+        wanted = states @ model.item.weight.T + model.bias.weight[:, 0]  # type: ignore[index, union-attr]
+        torch.testing.assert_close(model.queries(Histories.of(lists))(None), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_bert_does_not_look_at_hidden_items_and_learns_a_last_one_as_it_is_asked() -> None:
+    step = worlds.step_of(model=copy.deepcopy(BERT), log=LOG, examples=MaskedItems(share=0.4, last=0.5, longest=10))
+    model = step.model.eval()
+    batch = step.examples.batch(torch.arange(len(step.examples)))
+    places = batch.inputs["at"][batch.inputs["hidden"]]
+    other = batch.inputs["items"].flatten().index_put((places,), torch.tensor(59)).view_as(batch.inputs["items"])
+    with torch.no_grad():
+        rows = model(batch).query
+        assert torch.equal(model(replace(batch, inputs={**batch.inputs, "items": other})).query, rows)
+    items, at = batch.inputs["items"], places % batch.inputs["items"].shape[1]
+    once = torch.bincount(batch.group) == 1
+    last = once[batch.group] & (at == step.examples.lengths()[batch.group] - 1)
+    assert last.sum() > 10
+    asked = [items[group, :end].tolist() for group, end in zip(batch.group[last], at[last], strict=True)]
+    torch.testing.assert_close(rows[last], states(model, asked), atol=1e-5, rtol=1e-5)  # type: ignore[arg-type]
 
 
 def test_the_gru_is_that_of_torch_on_one_session() -> None:
@@ -149,6 +201,13 @@ def test_a_longer_example_than_the_model_reads_is_refused() -> None:
 def test_wrong_options_are_refused(options: dict[str, object], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         SASRec(**options)  # type: ignore[arg-type]
+
+
+def test_wrong_options_of_bert_are_refused() -> None:
+    with pytest.raises(ValueError, match="heads is 3 and dim 64"):
+        BERT4Rec(heads=3)
+    with pytest.raises(ValueError, match="longest is 0"):
+        BERT4Rec(longest=0)
 
 
 def test_the_gru_has_at_least_one_layer() -> None:
