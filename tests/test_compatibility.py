@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from recsys import ConfigError, Experiment, Fit
-from recsys.batching import Batches, Bucketed, ByUser, InOrder, Shuffled
+from recsys.batching import Batches, Bucketed, ByUser, EvenRows, InOrder, Shuffled
 from recsys.compatibility import title
 from recsys.data.source import Source
 from recsys.learner import Learner
@@ -39,7 +39,7 @@ SAMPLERS: list[Sampler] = [
     TopK(Mix({"a": Unseen(2), "b": Popularity(5, per="group")}), k=3),
 ]
 LOSSES: list[Loss] = [BPR(), BCE(), Softmax(), Softmax(temperature=0.2, logq=True)]
-BATCHES: list[Batches] = [Shuffled(size=16), InOrder(size=9), ByUser(size=4, positives=3), Bucketed(size=4)]
+BATCHES: list[Batches] = [Shuffled(size=16), InOrder(size=9), ByUser(size=4, positives=3), Bucketed(size=4), EvenRows(size=20)]
 PENALTIES: list[Penalty | None] = [None, FullTable(), TouchedRows()]
 OPTIMIZERS = [Adam(), AdamW(weight_decay=0.1), SGD(), Adagrad(), LazyAdam()]
 

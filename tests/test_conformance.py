@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recsys.batching import Balanced, Bucketed, ByUser, Clustered, InOrder, Shuffled, Subsampled
+from recsys.batching import Balanced, Bucketed, ByUser, Clustered, EvenRows, InOrder, Shuffled, Subsampled
 from recsys.cleaning import (
     ConsecutiveRepeats,
     Duplicates,
@@ -175,6 +175,7 @@ CASES: dict[type, list[Any]] = {
     Shuffled: [Shuffled(size=32)],
     InOrder: [InOrder(size=50)],
     Bucketed: [Bucketed(size=4)],
+    EvenRows: [EvenRows(size=16), EvenRows(size=1)],
     ByUser: [ByUser(size=8, positives=5), ByUser(size=64)],
     Clustered: [Clustered(size=32, clusters=5, mix=4), Clustered(size=16, clusters=3, mix=1, every=2)],
     Subsampled: [Subsampled(Shuffled(size=32), threshold=0.01), Subsampled(ByUser(size=8), threshold=0.02)],
