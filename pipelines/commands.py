@@ -120,6 +120,12 @@ COMMANDS: dict[str, Command] = {
             [
                 _RUN,
                 argument("--metrics", metavar="NAME", nargs="+", help="metrics to compute, such as recall@50 (default: those of the run)"),
+                argument(
+                    "--batches-of",
+                    metavar="N",
+                    type=int,
+                    help="beside them the means of the means of batches of N users or sessions, which some published code reports",
+                ),
                 _RUNS,
                 _JSON,
             ],

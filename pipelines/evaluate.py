@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.runs import experiment_of, load_runs
 from pipelines.tables import console, number, plain_table
 from recsys.errors import RunError
-from recsys.evaluation import Evaluated, Evaluation
+from recsys.evaluation import Evaluated, Evaluation, batch_means
 from recsys.evaluation import evaluate as measure
 from recsys.files import finite
 from recsys.part import knobs
@@ -21,10 +21,11 @@ def evaluate(args: argparse.Namespace) -> int:
     """Measure a stored run on its test part and print the numbers; the run itself is left as it is."""
     (run,) = load_runs([args.run], args.runs)
     measured = evaluated_again(run, args.metrics)
+    batched = batch_means(measured.per_query, args.batches_of) if args.batches_of is not None else {}
     if args.json:
-        print(json.dumps(finite({"run": run.id, "metrics": {f"test/{name}": value for name, value in measured.summary.items()}})))
+        print(json.dumps(finite({"run": run.id, "metrics": {f"test/{k}": v for k, v in {**measured.summary, **batched}.items()}})))
     else:
-        console().print(_table(run, measured))
+        console().print(_table(run, measured, batched))
     return 0
 
 
@@ -48,7 +49,7 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
     return measure(run.recommender, fold.holdouts["test"], counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation)
 
 
-def _table(run: Run, measured: Evaluated) -> Any:
+def _table(run: Run, measured: Evaluated, batched: dict[str, float]) -> Any:
     table = plain_table(f"{run.id}, test", "metric", "value", "95 % interval")
     for name, value in measured.summary.items():
         within = ""
@@ -56,4 +57,6 @@ def _table(run: Run, measured: Evaluated) -> Any:
             found = interval(measured.per_query[name], seed=int(run.about["spec"]["seed"]))
             within = f"{number(found.low)} to {number(found.high)}"
         table.add_row(name, number(value), within)
+    for name, value in batched.items():
+        table.add_row(name, number(value), "mean of batch means")
     return table

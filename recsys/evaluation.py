@@ -201,6 +201,28 @@ def mean(values: Tensor | Iterable[float]) -> float:
     return math.fsum(kept) / len(kept) if kept else math.nan
 
 
+def batch_means(per_query: pl.DataFrame, size: int) -> dict[str, float]:
+    """What a loop over test batches that averages its batches' means reports: a parity variant, named ``recall@20~batch128``.
+
+    Batches are of ``size`` consecutive owners (first column); the owners left over at the end are dropped, and a batch counts as
+    much as any other, however many queries it has. TRON's published code does so with 128 sessions (Wilm et al. 2023).
+
+    Raises:
+        RecsysError: there is no whole batch.
+    """
+    if size < 1:
+        raise RecsysError(f"batches of {size} are asked for; a batch has at least 1 owner")
+    owner = per_query.columns[0]
+    owners = per_query.select((pl.col(owner) != pl.col(owner).shift()).fill_null(False).cum_sum()).to_series()
+    whole = 0 if owners.is_empty() else (int(owners[-1]) + 1) // size
+    if not whole:
+        raise RecsysError(f"a mean over batches of {size} {owner}s needs as many, and there are {owners.n_unique()}")
+    names = [name for name, kind in per_query.schema.items() if kind == pl.Float64 and "@" in name]
+    batches = per_query.select(pl.col(names).fill_nan(None), (owners // size).alias("batch")).filter(pl.col("batch") < whole)
+    means = batches.group_by("batch").agg(pl.col(names).mean()).fill_null(math.nan)
+    return {f"{name}~batch{size}": mean(means[name]) for name in names}
+
+
 def _together(parts: Iterable[Ranked], queries: int) -> Iterator[Ranked]:
     """The same lists in larger parts of about this many queries."""
     waiting: list[Ranked] = []

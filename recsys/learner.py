@@ -18,6 +18,7 @@ from recsys.errors import RunError
 from recsys.examples import Examples
 from recsys.fit import Fit
 from recsys.losses import Loss
+from recsys.memory import keep_freed
 from recsys.models import Model
 from recsys.optimizers.row_adam import summed
 from recsys.part import Part
@@ -99,6 +100,7 @@ class Learner(Trained):
         examples.load(train)
         if not len(examples):
             raise RunError(f"{type(examples).__name__} makes no example of this training log; a sequence needs at least 2 events")
+        keep_freed()
         reseed_global(self.seed, "init")
         self.step.setup(Catalog(train, self.device), examples, self.held_out).to(self.device)
         sparse = self.plan.optimizer.wants_rows(self.device)

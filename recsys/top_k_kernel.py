@@ -20,7 +20,8 @@ def top_k(scores, valid, out, rank, stride, a, b):  # type: ignore[no-untyped-de
     best = np.empty(rank, dtype=np.float32)
     for r in range(a, b):
         counts = valid[min(r, len(valid) - 1)] if len(valid) else everything
-        n = _reaching(scores[r], counts, _bound(scores[r], stride, best), kept, value)
+        bound = np.float32(-np.inf) if stride == 1 else _bound(scores[r], stride, best)  # of few scores all are looked at
+        n = _reaching(scores[r], counts, bound, kept, value)
         if n < k:
             n = _reaching(scores[r], counts, np.float32(-np.inf), kept, value)
         if n > k:

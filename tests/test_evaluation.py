@@ -14,7 +14,7 @@ from torch import Tensor
 from recsys import evaluation
 from recsys.data.log import Histories, Holdout
 from recsys.errors import ConfigError, RecsysError
-from recsys.evaluation import DEFAULT_METRICS, Evaluated, Evaluation, evaluate, mean
+from recsys.evaluation import DEFAULT_METRICS, Evaluated, Evaluation, batch_means, evaluate, mean
 from recsys.part import build, spec
 
 
@@ -224,6 +224,20 @@ def test_written_values_are_those_in_memory(tmp_path: Path) -> None:
     found.write(tmp_path / "test.parquet")
     assert pl.read_parquet(tmp_path / "test.parquet").equals(found.per_query)
     assert [p.name for p in tmp_path.iterdir()] == ["test.parquet"]
+
+
+def test_batch_means_by_hand() -> None:
+    """Batches of two sessions: (1, 2) with queries 1, 0, 0, 1 and (3, 4) with 1, 1; session 5 is left over. Pooled it would be 4 / 7."""
+    queries = pl.DataFrame({"session": [1, 1, 1, 2, 3, 4, 5], "recall@20": [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0]})
+    assert batch_means(queries, 2) == {"recall@20~batch2": 0.75}
+    unknown = queries.with_columns(pl.lit(math.nan).alias("recall@20"))
+    assert math.isnan(batch_means(pl.concat([unknown, queries.slice(0, 0)]), 2)["recall@20~batch2"])
+    left_out = queries.with_columns(pl.Series("recall@20", [1.0, math.nan, 0.0, 1.0, 1.0, 1.0, 0.0]))
+    assert batch_means(left_out, 2) == {"recall@20~batch2": pytest.approx((2 / 3 + 1) / 2)}
+    with pytest.raises(RecsysError, match="batches of 6 sessions needs as many, and there are 5"):
+        batch_means(queries, 6)
+    with pytest.raises(RecsysError, match="batches of 0"):
+        batch_means(queries, 0)
 
 
 def test_mean_is_pooled_exact_and_leaves_nan_out() -> None:

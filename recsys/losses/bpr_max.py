@@ -13,20 +13,26 @@ class BPRMax(Loss):
 
     Hidasi and Karatzoglou 2018 (arXiv 1706.03847, equation 12, with the score regularisation of section 3.3): candidates that score near or
     above the positive carry the gradient, so that more candidates do not dilute it. Computed as a logsumexp, finite for scores of any size.
-    Where GRU4Rec passes scores through an ELU, that is the model's output, not the loss. With one candidate and penalty 0 this is BPR.
+    ``elu`` (GRU4Rec+: 0.5) is the alpha of an ELU that all scores pass through first, so that none counts less than -alpha. It changes no
+    order, so that it is part of the loss here and not of the model. With one candidate, penalty 0 and no ELU this is BPR.
     """
 
-    def __init__(self, *, penalty: float = 0.0) -> None:
+    def __init__(self, *, penalty: float = 0.0, elu: float | None = None) -> None:
         super().__init__()
         if penalty < 0:
             raise ValueError(f"penalty is {penalty}; the weight of the squared scores is at least 0")
-        self.penalty = penalty
+        if elu is not None and not elu > 0:
+            raise ValueError(f"elu is {elu}; its alpha is above 0, and None leaves scores as they are")
+        self.penalty, self.elu = penalty, elu
 
     def forward(self, scored: Scored) -> Tensor:
-        log_weight = log_shares(scored, scored.negative)
-        value = -(log_weight + F.logsigmoid(scored.positive[:, None] - scored.negative)).logsumexp(1)
+        positive, negative = scored.positive, scored.negative
+        if self.elu is not None:
+            positive, negative = F.elu(positive, self.elu), F.elu(negative, self.elu)
+        log_weight = log_shares(scored, negative)
+        value = -(log_weight + F.logsigmoid(positive[:, None] - negative)).logsumexp(1)
         if self.penalty:
-            value = value + self.penalty * (log_weight.exp() * scored.negative.square()).sum(1)
+            value = value + self.penalty * (log_weight.exp() * negative.square()).sum(1)
         return torch.where(scored.number() > 0, value, 0.0)
 
 

@@ -30,7 +30,7 @@ class SequenceModel(Model):
 
     A subclass makes its layers in :meth:`assemble` and turns input vectors into states in :meth:`encode`. Every position of a sequence is a
     row of its own and sees no later one, so a session of n events is read once for its n - 1 predictions. The owner does not matter:
-    users that training has not seen are answered from their history. Without a history every score is 0.
+    users that training has not seen are answered from their history. Without a history every state is 0.
 
     Args:
         dim: width of vectors and states.

@@ -17,5 +17,11 @@ class All(Proposal):
     def propose(self, view: View) -> tuple[Pool, Tensor | None]:
         return Pool(torch.arange(view.catalog.num_items, device=view.batch.target.device)), None
 
+    def masked(self, view: View, ids: Tensor) -> Tensor | None:
+        if self.exclude != "positive":
+            return super().masked(view, ids)
+        target = view.batch.target[:, None]  # an item's column is its code
+        return torch.zeros(len(target), ids.shape[1], dtype=torch.bool, device=ids.device).scatter_(1, target, True)
+
     def log_count(self, view: View, ids: Tensor) -> Tensor:
         return torch.zeros(1, ids.shape[1], device=ids.device)

@@ -61,25 +61,25 @@ class TopK(Refine):
             if rough is None:
                 yield top_k(wide, valid, self.k)
             else:
-                columns = top_k(wide, valid, min(self.k + self.k // 4 + 16, draw.width))
+                columns = top_k(wide.float(), valid, min(self.k + self.k // 4 + 16, draw.width))
                 near = draw.take(rows).pick(columns)
                 yield columns.gather(1, top_k(scores_of(score, near), near.valid, self.k))
 
 
 class _Rough:
-    """Scores in bfloat16 of a scorer of vectors, float32."""
+    """Scores of a scorer of vectors, by products in bfloat16."""
 
     def __init__(self, score: Scorer) -> None:
         assert isinstance(score, DotScorer), "the model promised vectors"
         self.score, self.query, self.items = score, score.query.bfloat16(), dict[int, Tensor]()
 
     def __call__(self, rows: slice, pool: Pool) -> Tensor:
-        """[R', K] of some rows and a shared pool [K]."""
+        """[R', K] of some rows and a shared pool [K]; float32 where items have a bias."""
         if id(pool) not in self.items:
             self.items[id(pool)] = self.score.items(pool.items).bfloat16().T
-        scores = (self.query[rows] @ self.items[id(pool)]).float()
+        scores = self.query[rows] @ self.items[id(pool)]
         bias = self.score.bias
-        return scores if bias is None else scores + bias[pool.items, 0]
+        return scores if bias is None else scores.float() + bias[pool.items, 0]
 
 
 def _has_bfloat16(device: torch.device) -> bool:

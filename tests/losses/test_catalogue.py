@@ -37,6 +37,18 @@ def test_bpr_max_has_the_published_values():
     assert float(penalised[0].detach() - value[0]) == pytest.approx(0.5 * float((weight * torch.tensor([1.0, 4.0, 9.0])).sum()))
 
 
+def test_bpr_max_behind_an_elu_by_hand():
+    """ELU of alpha 0.5: 1 stays 1, -2 is 0.5 (e^-2 - 1) = -0.43233; and it changes the order of no two scores."""
+    case = scored([1.0], [[2.0, -2.0]])
+    low = 0.5 * (math.exp(-2) - 1)
+    weight = [math.exp(2) / (math.exp(2) + math.exp(low)), math.exp(low) / (math.exp(2) + math.exp(low))]
+    sigmoid = [1 / (1 + math.exp(1)), 1 / (1 + math.exp(low - 1))]
+    wanted = -math.log(weight[0] * sigmoid[0] + weight[1] * sigmoid[1]) + 0.5 * (weight[0] * 4 + weight[1] * low**2)
+    assert BPRMax(penalty=0.5, elu=0.5)(case).tolist() == pytest.approx([wanted])
+    with pytest.raises(ValueError, match="alpha is above 0"):
+        BPRMax(elu=0.0)
+
+
 def test_softmax_and_bce_have_the_published_values():
     """The other fixtures of TRON's tests: sampled softmax per step, and the mean of BCE over three steps."""
     value = Softmax()(scored(POSITIVE, [[float(x) for x in row] for row in NEGATIVE])).detach()

@@ -142,6 +142,8 @@ def test_evaluate_gives_the_numbers_of_the_run_and_others(said: Said, shop: Path
     assert code == 0 and json.loads(out) == {"run": "mf", "metrics": stored}
     code, out, _ = said("evaluate", "runs/mf", "--metrics", "recall@1", "--json")
     assert code == 0 and "test/recall@1" in json.loads(out)["metrics"]
+    code, out, _ = said("evaluate", "mf", "--batches-of", "10")
+    assert code == 0 and "~batch10" in out and "mean of batch means" in out
     assert "no metric 'recal@1'; did you mean 'recall@1'?" in refused(said, "evaluate", "mf", "--metrics", "recal@1")
 
 
