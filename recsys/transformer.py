@@ -5,6 +5,7 @@ Shapes: G sequences, P positions in all, L the longest sequence, D width, H head
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -15,6 +16,9 @@ from torch.nn import functional as F
 
 Norm = Literal["pre", "post"]
 Activation = Literal["relu", "gelu"]
+
+WORTH = 512
+"""Padded places that are worth another round of kernel calls on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,48 @@ class Packing:
         group = torch.arange(groups, device=device)[:, None].expand(-1, longest).flatten()
         slot = torch.arange(longest, device=device).expand(groups, -1).flatten()
         return Packing(group, slot, lengths, longest)
+
+    @cached_property
+    def parts(self) -> list[tuple[Tensor, Packing]]:
+        """Sequences of like length together: the positions of each part, int64 [P'], and its packing. Empty where that saves too little
+        padding to be worth more kernel calls (on a GPU always)."""
+        bounds = self._bounds()
+        if len(bounds) < 2:
+            return []
+        kind = torch.bucketize(self.lengths, torch.tensor(bounds, device=self.lengths.device))
+        of_position = kind.index_select(0, self.group)
+        parts = []
+        for n in range(len(bounds)):
+            at = (of_position == n).nonzero()[:, 0]
+            if len(at):
+                members = kind == n
+                lengths, number = self.lengths[members], members.cumsum(0) - 1  # of each member among them
+                parts.append((at, Packing(number[self.group[at]], self.slot[at], lengths, int(lengths.max()))))
+        return parts
+
+    def _bounds(self) -> list[int]:
+        """The largest length of each part: of 4, 8, 16 ... those that save enough places, and the longest."""
+        if self.lengths.device.type != "cpu" or self.group.shape[0] == self.groups * self.longest:
+            return [self.longest]
+        bounds = [4 << n for n in range(max(0, (self.longest - 1).bit_length() - 2))]
+        edges = torch.tensor([*bounds, self.longest], device=self.lengths.device)
+        sequences = torch.bucketize(self.lengths, edges).bincount(minlength=len(edges)).cumsum(0)
+        kept = [self.longest]
+        for bound, number in zip(reversed(bounds), reversed(sequences[:-1].tolist()), strict=True):
+            if number * (kept[-1] - bound) >= WORTH:
+                kept.append(bound)
+        return kept[::-1]
+
+    @cached_property
+    def _back(self) -> Tensor:
+        """int64 [P]: where each position is when the parts follow each other."""
+        return torch.cat([at for at, _ in self.parts]).argsort()
+
+    def apart(self, work: Callable[[Tensor, Packing], Tensor], x: Tensor) -> Tensor:
+        """``work`` on the positions [P', W] of each part and its packing: together [P, W']."""
+        if not self.parts:
+            return work(x, self)
+        return torch.cat([work(x.index_select(0, at), part) for at, part in self.parts]).index_select(0, self._back)
 
     def spread(self, x: Tensor) -> Tensor:
         """[P, W] -> [G, L, W], zeros elsewhere."""
@@ -129,16 +175,20 @@ class _Layer(nn.Module):
         return out
 
     def _attend(self, x: Tensor, packing: Packing) -> Tensor:
-        groups, longest, width = packing.groups, packing.longest, x.shape[1]
-        parts = packing.spread(self.qkv(x)).view(groups, longest, 3, self.heads, width // self.heads)
+        out: Tensor = self.out(packing.apart(self._mixed, self.qkv(x)))
+        return out
+
+    def _mixed(self, qkv: Tensor, packing: Packing) -> Tensor:
+        """Attention among positions with queries, keys and values [P, 3 D]: [P, D]."""
+        groups, longest = packing.groups, packing.longest
+        parts = packing.spread(qkv).view(groups, longest, 3, self.heads, -1)
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)  # [G, H, L, D / H] each
         mask = None  # sequences start at place 0, so causal attention meets no padding
         if not self.causal:
-            mask = (torch.arange(longest, device=x.device) < packing.lengths[:, None])[:, None, None]
+            mask = (torch.arange(longest, device=qkv.device) < packing.lengths[:, None])[:, None, None]
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=self.causal)
-        out: Tensor = self.out(packing.gather(mixed.transpose(1, 2)))
-        return out
+        return packing.gather(mixed.transpose(1, 2))
 
     def _feed(self, x: Tensor) -> Tensor:
         out: Tensor = self.down(self._drop(self.activation(self.up(x))))

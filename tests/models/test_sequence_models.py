@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from recsys import transformer
 from recsys.catalog import Catalog
 from recsys.data.log import Histories
 from recsys.errors import ConfigError
@@ -72,6 +73,38 @@ def test_places_of_a_packing() -> None:
     assert packing.at.tolist() == [0, 1, 6, 7, 8]
     assert packing.slot.tolist() == [0, 1, 0, 1, 2] and packing.group.tolist() == [0, 0, 2, 2, 2]
     assert packing.lengths.tolist() == [2, 0, 3]
+
+
+def test_parts_of_a_packing_hold_sequences_of_like_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = torch.tensor([2, 9, 0, 4, 3, 17, 1, 8])
+    packing = Packing.of(lengths)
+    assert not packing.parts  # of 8 x 17 places too few are empty
+    monkeypatch.setattr(transformer, "WORTH", 1)
+    packing = Packing.of(lengths)
+    assert [part.lengths.tolist() for _, part in packing.parts] == [[2, 0, 4, 3, 1], [8], [9], [17]]
+    assert [part.longest for _, part in packing.parts] == [4, 8, 9, 17]
+    for at, part in packing.parts:  # each position stands in its sequence where it stood
+        assert part.slot.equal(packing.slot[at]) and part.lengths[part.group].equal(lengths[packing.group[at]])
+        assert part.group.diff().ge(0).all()
+    x = torch.randn(int(lengths.sum()), 3)
+    assert packing.apart(lambda some, part: part.gather(part.spread(some) * 2), x).equal(2 * x)
+    assert not Packing.of(torch.tensor([5, 5])).parts and not Packing.padded(lengths, 20).parts
+    assert [part.longest for _, part in Packing.of(torch.tensor([20, 3])).parts] == [3, 20]
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_in_parts_is_attention(monkeypatch: pytest.MonkeyPatch, causal: bool) -> None:
+    """Values and gradients, whether sequences are taken together or apart."""
+    made = Transformer(8, layers=2, heads=2, hidden=16, dropout=0.0, norm="pre", activation="relu", causal=causal)
+    lengths = torch.tensor([2, 9, 0, 4, 3, 17, 1, 8])
+    x = torch.randn(44, 8, requires_grad=True)
+    weight = torch.randn(44, 8)
+    found = []
+    for worth in (1 << 30, 1):
+        monkeypatch.setattr(transformer, "WORTH", worth)
+        out = made(x, Packing.of(lengths))
+        found.append((out, *torch.autograd.grad((out * weight).sum(), [x, *made.parameters()])))
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=names)
