@@ -20,6 +20,7 @@ from recsys.cleaning import (
     Threshold,
     TimeWindow,
 )
+from recsys.examples import LabelledPairs, MaskedItems, NextItem, Pairs, PairsWithHistory
 from recsys.losses import (
     BCE,
     BPO,
@@ -101,7 +102,7 @@ from recsys.sampling import (
     WithoutReplacement,
 )
 from recsys.splitting import GlobalTime, KFoldUsers, LastN, NewUsers, Predefined, SessionTime, UserFraction
-from recsys.testing import check_batches, check_loss, check_metric, check_model, check_sampler, check_splitter, check_step
+from recsys.testing import check_batches, check_examples, check_loss, check_metric, check_model, check_sampler, check_splitter, check_step
 from recsys.testing.worlds import LastItem, finished_run, users
 
 UNIFORM = [Uniform(5, per=per, exclude=exclude) for per in ("row", "group", "batch") for exclude in ("nothing", "positive", "seen")]
@@ -221,6 +222,12 @@ CASES: dict[type, list[Any]] = {
     RP3beta: [RP3beta(), RP3beta(k=30, alpha=0.5, beta=0.3, normalize=True)],
     SLIM: [SLIM(), SLIM(l1=0.0, l2=10.0, candidates=30)],
     IALS: [IALS(factors=4, regularization=0.1), IALS(factors=4, regularization=0.1, alpha=5.0, use_cg=False)],
+    # examples
+    Pairs: [Pairs()],
+    PairsWithHistory: [PairsWithHistory(), PairsWithHistory(longest=2)],
+    LabelledPairs: [LabelledPairs()],
+    NextItem: [NextItem(), NextItem(longest=3)],
+    MaskedItems: [MaskedItems(), MaskedItems(share=0.6, last=0.0, longest=4)],
     # splitters
     LastN: [LastN(), LastN(n=2, validation=1)],
     GlobalTime: [GlobalTime()],
@@ -248,6 +255,7 @@ SUITES: dict[str, Callable[..., None]] = {
     "recsys.sampling": check_sampler,
     "recsys.losses": check_loss,
     "recsys.batching": check_batches,
+    "recsys.examples": check_examples,
     "recsys.models": check_model,
     "recsys.splitting": check_splitter,
     "recsys.cleaning": check_step,

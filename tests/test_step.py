@@ -9,14 +9,17 @@ import torch
 from torch.nn import functional as F
 
 from recsys import ConfigError
+from recsys.batch import Batch
 from recsys.batching import ByUser, Shuffled
+from recsys.data.log import Log
+from recsys.examples import NextItem, Pairs
 from recsys.losses import BCE, BPR, Loss, Softmax
 from recsys.models import MF
 from recsys.penalties import FullTable, TouchedRows
 from recsys.pool import Draw, Pool
 from recsys.sampling import All, InBatch, Mix, Popularity, Refine, TopK, Uniform, Unseen
 from recsys.step import Scored, Step, View, reduce
-from recsys.testing import worlds
+from recsys.testing import check_examples, worlds
 
 
 def rows_of(step: Step, at: int = 0) -> torch.Tensor:
@@ -179,3 +182,33 @@ def test_the_suites_refuse_what_breaks_a_promise():
         check_sampler(Careless(9, per="batch", exclude="seen"))
     with pytest.raises(AssertionError, match="not valid"):
         check_loss(Cheat())
+
+
+def test_the_suite_of_examples_refuses_what_breaks_a_promise():
+    class Shuffling(Pairs):
+        def batch(self, ids: torch.Tensor) -> Batch:
+            return super().batch(ids[torch.randperm(len(ids))] if len(ids) else ids)
+
+    class Inventing(Pairs):
+        def load(self, log: Log) -> None:
+            super().load(log)
+            self.target = (self.target + 1) % log.num_items
+
+    class Forgetting(NextItem):
+        def load(self, log: Log) -> None:
+            super().load(log)
+            self.weight = self.weight.flip(0)
+
+    class Saving(Pairs):
+        def load(self, log: Log) -> None:
+            super().load(log)
+            self.register_buffer("kept", log.items)
+
+    for broken, said in (
+        (Shuffling(), "two batches of the same examples differ"),
+        (Inventing(), "a row is not an event of the log"),
+        (Forgetting(), "weight is not that of the row's event"),
+        (Saving(), "persistent=False"),
+    ):
+        with pytest.raises(AssertionError, match=said):
+            check_examples(broken)
