@@ -10,6 +10,12 @@ its sum. With t a value that at least k screened scores reach, the k best items 
 these are scored again, so that ties and nearly equal scores need no special case. For t the k-th largest of the maxima of small
 chunks of items is close enough, and much cheaper than a top-k selection.
 
+Where a processor multiplies bfloat16 (half as wide, several times as fast), it screens in that. With q' and v' the rounded vectors,
+q.v - q'.v' = (q - q').v + q'.(v - v'), so that by Cauchy and Schwarz ``e`` grows by |q - q'| |v| + |q'| |v - v'|, lengths that are
+computed; and as rounding the product itself to bfloat16 keeps the order, it moves the bound t - 2 e by one rounding at each end
+(:func:`_widened`). Where that lets too many items through (scores that differ by less than a few thousandths of the product of the vectors'
+lengths), float32 screens.
+
 The scores of a model without vectors are the scores of record.
 """
 
@@ -21,6 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from recsys import bfloat16
 from recsys.data.log import Histories
 from recsys.errors import RecsysError
 from recsys.recommender import Recommender
@@ -42,6 +49,11 @@ PENDING = 1 << 16
 
 MARGIN = 16
 """Ranks beyond k that are selected from given scores, so that most ties across rank k need no second look."""
+
+ROUGH = 32
+"""Screened items for each of k, beyond which bfloat16 is too rough for a model."""
+
+_HALF = 2.0**-8  # the largest relative error of rounding to bfloat16
 
 
 class Ranked(NamedTuple):
@@ -132,9 +144,10 @@ class _Screen:
     def __init__(self, recommender: Recommender, mask_seen: bool, candidates: Tensor | None) -> None:
         self.recommender, self.mask_seen = recommender, mask_seen
         self.excluded = torch.empty(0, dtype=torch.long) if candidates is None else (~candidates).nonzero()[:, 0]
-        self.buffer = torch.empty(0)
-        self.items = self.floats = torch.empty(0)  # as given, and as screened: float32, padded to whole chunks
-        self.largest = 0.0  # norm among the item vectors
+        self.buffer, self.narrow = torch.empty(0), torch.empty(0, dtype=torch.bfloat16)
+        self.items = self.floats = torch.empty(0)  # as given, and in float32, padded to whole chunks
+        self.half: Tensor | None = None  # the same in bfloat16; None: float32 screens
+        self.largest = self.lost = 0.0  # norm among the item vectors, and among what bfloat16 takes from them
         self.expected = None if candidates is None else len(candidates)
         self.num_items = self.expected or 0  # 0: not known before the first block
 
@@ -154,7 +167,12 @@ class _Screen:
         if query is None:
             scores = self._given(histories)
             return _first(scores, min(k, self.num_items), self)
-        return self._screened(query, histories, min(k, self.num_items))
+        found = None if self.half is None else self._screened(query, histories, min(k, self.num_items), self.half)
+        if found is None:
+            self.half = None  # for good: too rough for this model
+            found = self._screened(query, histories, min(k, self.num_items), None)
+        assert found is not None
+        return found
 
     @torch.no_grad()
     def answer_among(self, histories: Histories, query: Tensor | None, k: int, items: Tensor, offsets: Tensor) -> Ranked:
@@ -178,34 +196,46 @@ class _Screen:
         """How many queries may be scored whole at a time; few in the first block if the size of the catalogue is not known yet."""
         return max(1, FLOATS // (self.num_items or 1 << 21))
 
-    def _screened(self, query: Tensor, histories: Histories, k: int) -> Ranked:
-        size = query.double().norm(dim=1)
+    def _screened(self, query: Tensor, histories: Histories, k: int, half: Tensor | None) -> Ranked | None:
+        """Lists by a screen in float32, or by ``half``, the items in bfloat16: None if that lets too many items through."""
+        exact = query.double()
+        size = exact.norm(dim=1)
         self.check(bool(size.isfinite().all()))
         scale = size * self.largest  # where it is 0, products are exact
-        error = _relative_error(query.shape[1]) * scale + query.shape[1] * torch.finfo(torch.float32).tiny * (scale > 0)
+        error = _relative_error(query.shape[1]) * scale + (query.shape[1] + 2) * torch.finfo(torch.float32).tiny * (scale > 0)
+        query_screened, items_screened, rounding = query.float(), self.floats, 0.0
+        if half is not None:
+            query_screened, items_screened, rounding = query.bfloat16(), half, _HALF
+            given = query_screened.double()
+            error += (exact - given).norm(dim=1) * self.largest + given.norm(dim=1) * self.lost
         best = torch.empty(len(query), 0, device=query.device)  # up to k values that distinct items reach
-        lowest = _below(scale)  # set in the loop: no item screened below it can be in the list
+        lowest, passed = _below(scale), 0  # set in the loop: no item screened below it can be in the list
         kept = _nothing(len(query), k, query.device)
         found: list[tuple[Tensor, Tensor, Tensor]] = []
-        for first, tile in self._tiles(query.float(), histories):
+        for first, tile in self._tiles(query_screened, items_screened, histories):
             chunks = tile.view(len(tile), -1, CHUNK)
             top = chunks.amax(-1)
             best = torch.cat([best, top if top.shape[1] >= k else tile.topk(min(k, tile.shape[1]), dim=1).values], 1)
             best = best.topk(min(k, best.shape[1]), dim=1).values
-            lowest = _below((best[:, -1] if best.shape[1] == k else torch.full_like(size, -torch.inf)) - 2 * error)
+            kth = best[:, -1].double() if best.shape[1] == k else torch.full_like(size, -torch.inf)
+            lowest = _below(_widened(_widened(kth, rounding) - 2 * error, rounding))
             row, chunk = (top >= lowest).nonzero(as_tuple=True)
             inside = chunks[row, chunk]
             at, offset = ((inside >= lowest[row]) & (inside > -torch.inf)).nonzero(as_tuple=True)
             found.append((row[at], first + chunk[at] * CHUNK + offset, inside[at, offset]))
+            passed += len(at)
+            if half is not None and passed > ROUGH * k * len(query):
+                return None
             if sum(len(x) for x, _, _ in found) > PENDING:
-                kept, found = self._entered(query, kept, found, lowest, error), []
+                kept, found = self._entered(query, kept, found, lowest, _widened(kept.scores[:, -1] - error, rounding)), []
         self.check(not bool((best.isnan() | (best == torch.inf)).any()))
-        return self._entered(query, kept, found, lowest, error) if found else kept
+        return self._entered(query, kept, found, lowest, _widened(kept.scores[:, -1] - error, rounding)) if found else kept
 
-    def _entered(self, query: Tensor, kept: Ranked, found: list[tuple[Tensor, Tensor, Tensor]], lowest: Tensor, error: Tensor) -> Ranked:
-        """``kept`` after items of higher codes, screened at ``lowest`` or more, have entered by their scores of record."""
+    def _entered(self, query: Tensor, kept: Ranked, found: list[tuple[Tensor, Tensor, Tensor]], lowest: Tensor, last: Tensor) -> Ranked:
+        """``kept`` after items of higher codes, screened at ``lowest`` or more, have entered by their scores of record. Items screened
+        below ``last`` [Q] are behind all that is kept."""
         row, item, value = (torch.cat(x) for x in zip(*found, strict=True))
-        possible = (value >= lowest[row, 0]) & (value > (kept.scores[:, -1] - error)[row])
+        possible = (value >= lowest[row, 0]) & (value >= last[row])
         row, item = row[possible], item[possible]
         record = self._record(query, row, item)
         enters = record > kept.scores[row, -1]
@@ -214,8 +244,9 @@ class _Screen:
         row, item, record = torch.cat([old, row]), torch.cat([kept.items[old, at], item]), torch.cat([kept.scores[old, at], record])
         return _by_row(row, item, record, rows=len(query), k=kept.items.shape[1])
 
-    def _tiles(self, query: Tensor, histories: Histories) -> Iterator[tuple[int, Tensor]]:
-        """Masked screened scores of all queries and some items: the first item's code, and [Q, items], padded to whole chunks by -inf."""
+    def _tiles(self, query: Tensor, vectors: Tensor, histories: Histories) -> Iterator[tuple[int, Tensor]]:
+        """Masked screened scores of all queries and some items: the first item's code, and float32 [Q, items], padded to whole chunks by
+        -inf. Vectors are in float32 or bfloat16."""
         wide = max(1, (TILE if query.device.type == "cpu" else FLOATS) // len(query) // CHUNK) * CHUNK
         edges = torch.arange(0, self.num_items + wide, wide)
         seen, of = histories.flat() if self.mask_seen else (torch.empty(0, dtype=torch.long),) * 2
@@ -223,8 +254,14 @@ class _Screen:
         seen, of = seen.to(query.device), of[order].to(query.device)
         cut, drop = torch.searchsorted(seen.cpu(), edges).tolist(), torch.searchsorted(self.excluded, edges).tolist()
         for n, first in enumerate(range(0, self.num_items, wide)):
-            items = self.floats[first : first + wide]
-            tile = torch.mm(query, items.T, out=self._space(len(query), len(items), torch.float32, query.device))
+            items = vectors[first : first + wide]
+            tile = self._space(len(query), len(items), torch.float32, query.device)
+            if query.dtype == torch.float32:
+                torch.mm(query, items.T, out=tile)
+            else:
+                if self.narrow.numel() < tile.numel():
+                    self.narrow = torch.empty(tile.numel(), dtype=query.dtype)
+                tile.copy_(torch.mm(query, items.T, out=self.narrow[: tile.numel()].view(tile.shape)))
             tile.view(-1).index_fill_(0, of[cut[n] : cut[n + 1]] * len(items) + seen[cut[n] : cut[n + 1]] - first, -torch.inf)
             if drop[n + 1] > drop[n]:
                 tile.index_fill_(1, self.excluded[drop[n] : drop[n + 1]].to(tile.device) - first, -torch.inf)
@@ -258,8 +295,14 @@ class _Screen:
             self._size(len(items))
             self.items = items
             self.floats = nn.functional.pad(items.float(), (0, 0, 0, -len(items) % CHUNK))
-            self.largest = float(items.double().norm(dim=1).max()) if items.numel() else 0.0
+            exact = items.double()
+            self.largest = float(exact.norm(dim=1).max()) if items.numel() else 0.0
             self.check(self.largest < torch.inf)
+            self.half = (
+                self.floats.bfloat16() if items.device.type == "cpu" and bfloat16.is_fast(items.device) and self.largest < 1e18 else None
+            )
+            if self.half is not None and items.numel():
+                self.lost = float((exact - self.half[: len(items)].double()).norm(dim=1).max())
 
     def _size(self, num_items: int) -> None:
         if self.expected is not None and num_items != self.expected:
@@ -349,6 +392,12 @@ def _below(values: Tensor) -> Tensor:
     """float32 [Q, 1], no larger than the float64 values."""
     single = values.float()[:, None]
     return torch.nextafter(single, torch.full_like(single, -torch.inf))
+
+
+def _widened(values: Tensor, rounding: float) -> Tensor:
+    """float64, at or below every number that rounding (to that relative precision) makes at least these values, and every number that
+    rounding makes of these or larger ones."""
+    return values - rounding * values.abs() if rounding else values
 
 
 def _relative_error(width: int) -> float:

@@ -9,11 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from recsys import ranking
+from recsys import bfloat16, ranking
 from recsys.data.log import Histories, Log
 from recsys.errors import RecsysError
 from recsys.ranking import dot, rank
 from recsys.recommender import Epoch
+
+
+@pytest.fixture(autouse=True, scope="module", params=[False, True], ids=["float32", "bfloat16"])
+def screen(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything here holds whichever screens."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bfloat16, "is_fast", lambda device: request.param)
+        yield
 
 
 class Vectors:
@@ -299,6 +307,22 @@ def test_memory_is_bounded_whatever_the_catalogue(monkeypatch: pytest.MonkeyPatc
     monkeypatch.undo()
     assert torch.equal(found[0].items, found[1].items)
     assert torch.equal(found[0].items, rank(vectors, queries(20), 5, mask_seen=False).items)
+
+
+def test_bfloat16_gives_way_where_it_is_too_rough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items far from 0 and near each other: in bfloat16 all of them could be the best."""
+    monkeypatch.setattr(bfloat16, "is_fast", lambda device: True)
+    torch.manual_seed(4)
+    products: list[torch.dtype] = []
+    product = torch.mm
+    monkeypatch.setattr(torch, "mm", lambda a, b, out: (products.append(a.dtype), product(a, b, out=out))[1])
+    spread = Vectors(torch.randn(60, 32), torch.randn(3000, 32))
+    near = Vectors(torch.randn(60, 32), 10 + 0.001 * torch.randn(3000, 32))
+    for model, kinds in ((spread, {torch.bfloat16}), (near, {torch.bfloat16, torch.float32})):
+        products.clear()
+        found = rank(model, queries(60), 5, mask_seen=False, block=20)
+        assert set(products) == kinds and products.count(torch.bfloat16) <= (3 if model is spread else 1)
+        np.testing.assert_array_equal(found.items.numpy(), brute(dot(model.query[:, None], model.items[None]).numpy(), 5))
 
 
 def test_dot_is_exact_where_float64_is() -> None:

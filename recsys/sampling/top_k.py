@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from recsys import bfloat16
 from recsys.pool import Draw, Pool
 from recsys.sampling.sampler import Refine, Sampler
 from recsys.scorer import DotScorer, Scorer
@@ -49,7 +50,7 @@ class TopK(Refine):
     def _highest(self, view: View, draw: Draw) -> Iterator[Tensor]:
         """int64 [R', k]: the columns that some rows keep. Products with a pool that all rows share are made for some rows at a time."""
         own = [None if pool.items.ndim == 1 else view.score(pool) for pool in draw.pools]
-        rough = _Rough(view.score) if self.screen == "bfloat16" and _has_bfloat16(view.batch.target.device) else None
+        rough = _Rough(view.score) if self.screen == "bfloat16" and bfloat16.is_fast(view.batch.target.device) else None
         chunks = torch.split(torch.arange(len(view.batch), device=view.batch.target.device), max(1, SCORES // draw.width))
         for rows in chunks:
             some = slice(int(rows[0]), int(rows[-1]) + 1)
@@ -80,8 +81,3 @@ class _Rough:
         scores = self.query[rows] @ self.items[id(pool)]
         bias = self.score.bias
         return scores if bias is None else scores.float() + bias[pool.items, 0]
-
-
-def _has_bfloat16(device: torch.device) -> bool:
-    """Whether products in bfloat16 are faster than in float32."""
-    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
