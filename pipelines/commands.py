@@ -181,10 +181,60 @@ COMMANDS: dict[str, Command] = {
             [
                 argument("run", metavar="RUN", nargs="+", help="folders of runs, or their names below --runs; the first is the baseline"),
                 argument("--metrics", metavar="NAME", nargs="+", help="metrics to compare (default: recall and ndcg of the runs)"),
+                argument(
+                    "--output", metavar="DIR", type=Path, help="write a page with plots, and tables (Markdown, CSV, Parquet) there too"
+                ),
+                argument(
+                    "--groups", metavar="FILE", type=Path, help="Parquet or CSV: a column that identifies queries, others to slice by"
+                ),
+                argument("--despite", metavar="FACT", nargs="+", help="facts that may differ, such as candidates; the result says so"),
                 _RUNS,
                 _JSON,
             ],
             example="recsys compare first second third --metrics recall@20",
+        ),
+        Command(
+            "interpolate",
+            "measure mixtures of the weights of two versions of a model, and the queries that each loses",
+            "pipelines.interpolate:interpolate",
+            [
+                argument("first", metavar="RUN", help="the version in use: folder of a run, or its name below --runs"),
+                argument("second", metavar="RUN", help="the new version"),
+                argument("--points", metavar="N", type=int, default=5, help="how many mixtures, both ends included (default: 5)"),
+                argument("--metrics", metavar="NAME", nargs="+", help="metrics to compute (default: those of the first run)"),
+                _RUNS,
+                _JSON,
+            ],
+            example="recsys interpolate monday tuesday --points 5 --metrics recall@20",
+        ),
+        Command(
+            "register",
+            "freeze a plan (hypothesis, metric, methods, seeds) before its first run; comparisons then tell confirmatory from exploratory",
+            "pipelines.register:register_plan",
+            [argument("plan", metavar="PLAN", type=Path, help="a YAML file; its methods are configs, by their path from there"), _JSON],
+            example="recsys register plan.yaml",
+        ),
+        Command(
+            "verify",
+            "hold a stored run against its data, its configuration, its environment and itself; exit code 1 if something is wrong",
+            "pipelines.verify:verify",
+            [_RUN, _RUNS, _JSON],
+            example="recsys verify first",
+        ),
+        Command(
+            "reproduce",
+            "train a stored run again in another folder and say whether it came out the same, and where the two part",
+            "pipelines.verify:reproduce",
+            [
+                _RUN,
+                argument("--name", metavar="NAME", help="name of the new run (default: that of the run, and -again)"),
+                argument("--tolerance", metavar="X", type=float, default=1e-3, help="difference of test metrics (default: 0.001)"),
+                argument("--resume", action="store_true", help="continue a repetition that was interrupted"),
+                _RUNS,
+                _TRACKING,
+                _JSON,
+            ],
+            example="recsys reproduce first",
         ),
         Command(
             "replay",

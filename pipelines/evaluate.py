@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pipelines.runs import experiment_of, load_runs
 from pipelines.tables import console, number, plain_table
@@ -12,9 +14,14 @@ from recsys.errors import RunError
 from recsys.evaluation import Evaluated, Evaluation, batch_means
 from recsys.evaluation import evaluate as measure
 from recsys.files import finite
+from recsys.ledger import Ledger
 from recsys.part import knobs
 from recsys.run import Run
 from recsys.statistics import interval
+
+if TYPE_CHECKING:
+    from recsys.data.log import Fold
+    from recsys.experiment import Experiment
 
 
 def evaluate(args: argparse.Namespace) -> int:
@@ -40,13 +47,32 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
     evaluation = experiment.evaluation
     if metrics:
         evaluation = Evaluation(**(knobs(evaluation) | {"metrics": metrics}))
+    fold = test_part(run, experiment)
+    looked_at(run, experiment, evaluation.metrics)
+    train = fold.train
+    holdout = fold.holdouts["test"]
+    return measure(run.recommender, holdout, counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation, train=train)
+
+
+def test_part(run: Run, experiment: Experiment) -> Fold:
+    """What the run was tested on.
+
+    Raises:
+        RunError: the data are not those any more.
+    """
     data = experiment.prepare()
     if data.fingerprint != run.about["data"]["fingerprint"]:
         raise RunError(f"the data have changed since {run.id} was tested; its numbers cannot be made again, train it anew")
-    data = experiment.with_noise(data)
-    fold = experiment.tested(data)
-    train = fold.train
-    return measure(run.recommender, fold.holdouts["test"], counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation)
+    return experiment.tested(experiment.with_noise(data))
+
+
+def looked_at(run: Run, experiment: Experiment, metrics: Sequence[str]) -> None:
+    """Say so in the ledger of the data."""
+    known = {"run": run.about["name"], "started": run.about["started"], "config": experiment.identity(), "seed": experiment.seed}
+    try:
+        Ledger(run.about["data"]["fingerprint"]).add("evaluated", **known, method=experiment.method(), metrics=list(metrics))
+    except OSError as error:
+        warnings.warn(f"this look at the test part is not in the ledger of its data: {error}", stacklevel=2)
 
 
 def _table(run: Run, measured: Evaluated, batched: dict[str, float]) -> Any:

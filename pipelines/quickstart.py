@@ -8,14 +8,14 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.commands import CONFIG_EXAMPLE
-from pipelines.compare import LEVEL, choose_metrics, compared, comparison_table, holm, notes
+from pipelines.compare import choose_metrics, comparison_table, notes
 from pipelines.runs import CONFIG
 from pipelines.tables import console
 from pipelines.train import run_in
+from recsys.comparison import LEVEL, Comparison, Entrant, compare
 from recsys.data.sources import Simulated
 from recsys.experiment import Experiment
 from recsys.files import finite
@@ -26,7 +26,6 @@ from recsys.run import Run
 from recsys.run_folder import new_folder, writable
 from recsys.sampling import TopK, Uniform
 from recsys.splitting import GlobalTime
-from recsys.statistics import Difference
 
 GROUP = "quickstart"
 DONE_BY = {
@@ -58,15 +57,16 @@ def quickstart(args: argparse.Namespace) -> int:
     for experiment in three.values():  # before the runs, whose times shall compare
         experiment.prepare()
     done = {name: one(name, experiment, args.runs, tracking) for name, experiment in three.items()}
-    names, runs = list(done), list(done.values())
+    runs = list(done.values())
     if args.json:
         results = [{"run": run.id, "metrics": run.metrics, "seconds": round(run.seconds, 3)} for run in runs]
         print(json.dumps(finite({"runs": results})))
         return 0
-    rows = compared(runs)
+    entrants = [Entrant(name, (run,)) for name, run in done.items()]
+    found = compare(entrants, choose_metrics(entrants, None))
     out = console()
-    out.print(comparison_table(runs, rows, names))
-    for line in [*notes(runs, rows, names), "", *explanation(done)]:
+    out.print(comparison_table(found))
+    for line in [*notes(found), "", *explanation(found)]:
         out.print(line, markup=False)
     out.print("", *next_steps(runs, tracking), sep="\n", soft_wrap=True, markup=False)
     return 0
@@ -79,30 +79,24 @@ def one(name: str, experiment: Experiment, runs: Path, tracking: str) -> Run:
     return run_in(folder, experiment, group=GROUP, tracking=tracking)
 
 
-def explanation(done: Mapping[str, Run]) -> list[str]:
+def explanation(found: Comparison) -> list[str]:
     """What was compared, and what the numbers say about the best, in a few sentences."""
-    facts = next(iter(done.values())).about["data"]["report"]
-    name = choose_metrics(list(done.values()), None)[-1]
-    best, *others = sorted(done, key=lambda each: -done[each].metrics[f"test/{name}"])
-    gaps = [paired(done[best], done[other], name) for other in others]
-    p = holm([gap.p for gap in gaps])
-    sure = [other for other, corrected in zip(others, p, strict=True) if corrected < 1 - LEVEL]
-    unsure = [other for other in others if other not in sure]
+    facts = found.baseline.runs[0].about["data"]["report"]
+    metric = found.metrics[-1]
+    groups = found.groups[metric]
+    names = [entrant.name for entrant in found.entrants]
+    first, *others = groups.order
+    sure = [names[other] for other in others if groups.p[first, other] < 1 - LEVEL]
+    unsure = [names[other] for other in others if names[other] not in sure]
     verdict = [f"its lead over {' and '.join(sure)} is more than chance among test users explains (p < 0.05)"] if sure else []
     verdict += [f"it cannot be told from {' and '.join(unsure)} with this many test users"] if unsure else []
     return [
-        f"What was compared: {len(done)} recommenders learnt from the same simulated shop log ({facts['events']:,} clicks of "
+        f"What was compared: {len(names)} recommenders learnt from the same simulated shop log ({facts['events']:,} clicks of "
         f"{facts['owners']:,} users on {facts['items']:,} items), and each was asked what the users click later. Recall is the share of "
         "those clicks that is in the list; ndcg counts a hit near the top of the list for more.",
-        f"What the table says: {best} has the best {name}; {', and '.join(verdict)}. Other seeds or other data may order them otherwise.",
+        f"What the table says: {names[first]} has the best {metric}; {', and '.join(verdict)}. Other seeds or other data may order them "
+        "otherwise.",
     ]
-
-
-def paired(best: Run, other: Run, name: str) -> Difference:
-    """The difference of two runs in a metric, query by query."""
-    (row,) = [row for row in compared([other, best], [name]) if row.difference is not None]
-    assert row.difference is not None
-    return row.difference
 
 
 def next_steps(runs: list[Run], tracking: str) -> list[str]:

@@ -14,11 +14,12 @@ from recsys.errors import RunError
 from recsys.run_folder import RUN, find, new_folder, writable
 
 if TYPE_CHECKING:
+    from recsys.comparison import Entrant
     from recsys.experiment import Experiment
     from recsys.run import Run
     from recsys.tracking import Tracker
 
-CONFIG = "config.yaml"
+CONFIG, SEEDS = "config.yaml", "seeds.json"
 
 
 def folder_for(experiment: Experiment, runs: Path, *, stem: str, name: str | None, resume: bool) -> Path:
@@ -77,6 +78,30 @@ def load_runs(names: Sequence[str], runs: Path) -> list[Run]:
     return [load(find_run(name, runs)) for name in names]
 
 
+def entrants_of(names: Sequence[str], runs: Path) -> list[Entrant]:
+    """Methods to compare: runs, and folders of several seeds, by path or name.
+
+    Raises:
+        RunError: there is none of that name, or two have the same.
+    """
+    from pipelines.classes import see_current_folder
+    from pipelines.seeds import entrant
+    from recsys.comparison import Entrant
+
+    see_current_folder()
+    found = []
+    for name in names:
+        group = next((folder for folder in (Path(name), runs / name) if (folder / SEEDS).is_file()), None)
+        if group is not None:
+            found.append(entrant(group))
+        else:
+            (run,) = load_runs([name], runs)
+            found.append(Entrant(run.id, (run,)))
+    if twice := sorted({one.name for one in found if sum(other.name == one.name for other in found) > 1}):
+        raise RunError(f"two runs are called {twice[0]}; a comparison tells runs by their names, so name each once, or rename a folder")
+    return found
+
+
 def experiment_of(run: Run) -> Experiment:
     """The experiment that a stored run was made with.
 
@@ -94,7 +119,7 @@ def experiment_of(run: Run) -> Experiment:
 
 def names_in(runs: Path) -> list[str]:
     """The names of the runs in a folder."""
-    return sorted(path.parent.name for path in runs.glob(f"*/{RUN}"))
+    return sorted(path.parent.name for name in (RUN, SEEDS) for path in runs.glob(f"*/{name}"))
 
 
 def make_tracker(kind: str | None, folder: Path, experiment: Experiment, *, group: str) -> Tracker | None:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 def train(args: argparse.Namespace) -> int:
     """Check the config, train, evaluate, and print what came out."""
+    if args.config is not None and not any(key.endswith(".help") for key, _ in args.overrides):
+        from pipelines.seeds import seeds_of, train_seeds
+
+        tree = yaml_text.read(args.config)
+        if (seeds := seeds_of(tree, args.overrides)) is not None:
+            return train_seeds(args, tree, seeds)
     experiment = experiment_of(args)
     if experiment is None:
         return 0
@@ -38,13 +44,17 @@ def train(args: argparse.Namespace) -> int:
 
 def show_config(args: argparse.Namespace) -> int:
     """Check a config and print it in canonical form."""
+    seeds = None
+    if args.config is not None:
+        from pipelines.seeds import seeds_of
+
+        if (seeds := seeds_of(yaml_text.read(args.config), args.overrides)) is not None:
+            args.overrides = [*(pair for pair in args.overrides if pair[0] != "seed"), ("seed", str(seeds[0]))]
     experiment = experiment_of(args)
     if experiment is None:
         return 0
-    from pipelines.config import dump
-
     experiment.check()
-    print(dump(experiment), end="")
+    print(yaml_text.write(experiment.spec() | ({} if seeds is None else {"seed": seeds})), end="")
     return 0
 
 

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from recsys import files
-from recsys.data.log import Holdout, OwnerKind
+from recsys.catalog import Catalog
+from recsys.data.log import Holdout, Log, OwnerKind
 from recsys.errors import ConfigError, RecsysError
 from recsys.metrics.base import AnyMetric, ListMetric, Metric, Ranking, metric
+from recsys.metrics.sampled import DRAWN, Sampled
 from recsys.part import spec
 from recsys.ranking import Ranked, blocks
 from recsys.recommender import Recommender
@@ -41,7 +43,8 @@ class Evaluation:
     """How every number of an experiment is obtained: one policy for all model families.
 
     Args:
-        metrics: names such as ``recall@20``, or import paths of metrics of one's own (``my_module.MyMetric@20``).
+        metrics: names such as ``recall@20``, or import paths of metrics of one's own (``my_module.MyMetric@20``). Those of sampled
+            candidates (``ndcg@10~uniform99``, see :class:`recsys.metrics.Sampled`) are measured on lists of their own.
         select: the metric that selects epochs and trials on the validation part; measured whether or not it is among ``metrics``.
         among: what is ranked for a query. "catalogue": every item; "shown": the items that the held-out log shows to it, chosen or not, as
             far as training knows them, which the data must say (``Coat(keep_shown=True)``). Numbers of the two are not comparable.
@@ -50,7 +53,8 @@ class Evaluation:
         block: queries scored at a time. Time and memory depend on it, results do not.
 
     Raises:
-        ConfigError: an unknown metric, one listed twice, or a ``select`` that has no better direction.
+        ConfigError: an unknown metric, one listed twice, or a ``select`` that has no better direction; sampled candidates of what was
+            shown.
     """
 
     def __init__(
@@ -68,16 +72,23 @@ class Evaluation:
             raise ConfigError(f"evaluation.among is {among!r}; allowed are 'catalogue' and 'shown'")
         self.metrics, self.select, self.mask_seen, self.block = list(metrics), select, mask_seen, block
         self.among: Literal["catalogue", "shown"] = among
-        names = [m.name for m in map(metric, self.metrics)]
+        found = [metric(text) for text in self.metrics]
+        names = [m.name for m in found]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ConfigError(f"evaluation.metrics names {', '.join(twice)} more than once; remove the repetition")
-        if not metric(select).higher_is_better:
+        if among == "shown" and (drawn := [m.name for m in found if isinstance(m, Sampled)]):
+            raise ConfigError(f"evaluation.metrics has {drawn[0]}, sampled from the catalogue, and evaluation.among is 'shown'; choose one")
+        chosen = metric(select)
+        if isinstance(chosen, Sampled):
+            exact = chosen.metric.name
+            raise ConfigError(f"evaluation.select is {select!r}, and sampled candidates may order models wrongly; select by {exact!r}")
+        if not chosen.higher_is_better:
             raise ConfigError(f"evaluation.select is {select!r}, and higher is not better there; choose for instance 'ndcg@20'")
 
     def needs(self) -> dict[str, str]:
         return {"shown": "it ranks the items that were shown"} if self.among == "shown" else {}
 
-    def measures(self) -> list[AnyMetric]:
+    def measures(self) -> list[AnyMetric | Sampled]:
         """The configured metrics, and ``select`` if it is not among them."""
         found = [metric(text) for text in self.metrics]
         chosen = metric(self.select)
@@ -108,6 +119,13 @@ class Evaluated:
         """Writes ``per_query`` as Parquet, whole or not at all."""
         files.replace(path, self.per_query.write_parquet)
 
+    def write_lists(self, path: Path) -> None:
+        """Writes the columns that identify each query, and ``items``: the list of recommended item codes, best first."""
+        query = self.per_query.select(name for name in self.per_query.columns if "@" not in name)
+        full = pl.Series("items", self.lists.numpy())
+        items = pl.DataFrame(full).select(pl.col("items").arr.to_list().list.filter(pl.element() >= 0))
+        files.replace(path, pl.concat([query, items], how="horizontal").write_parquet)
+
 
 def evaluate(
     recommender: Recommender,
@@ -117,6 +135,7 @@ def evaluate(
     owner_kind: OwnerKind,
     evaluation: Evaluation | None = None,
     candidates: Tensor | None = None,
+    train: Log | None = None,
 ) -> Evaluated:
     """Ranks the whole catalogue (or what was shown, see :class:`Evaluation`) for every query of a holdout and measures the lists.
 
@@ -127,20 +146,24 @@ def evaluate(
         counts: int [N], training events of each item.
         owner_kind: what an owner of the training log is; decides the masking policy unless ``evaluation`` fixes it.
         candidates: bool [N], the items that may be recommended; None: all that training knows.
+        train: the training log, for metrics that look at who has which item (:attr:`recsys.metrics.Metric.reads_owners`).
 
     Raises:
-        RecsysError: the model's scores are nan or infinite, or of the wrong shape; or what was shown is to be ranked and not known.
+        RecsysError: the model's scores are nan or infinite, or of the wrong shape; what was shown is to be ranked and not known; or a
+            metric looks at the training log and ``train`` is None.
     """
     evaluation = evaluation or Evaluation()
     if evaluation.among == "shown" and holdout.shown is None:
         raise RecsysError("evaluation.among is 'shown', and these data do not say what was shown to whom; rank the catalogue")
     among = holdout.shown if evaluation.among == "shown" else None
-    measures = evaluation.measures()
     masks = evaluation.masks(owner_kind)
-    deepest = max(m.k for m in measures)
+    measures = evaluation.measures()
+    ranked_whole = [m for m in measures if not isinstance(m, Sampled)]
+    owners = _owners(measures, train)
+    deepest = max(m.k for m in ranked_whole)
     allowed = torch.ones(len(counts), dtype=torch.bool) if candidates is None else candidates.cpu()
     counts, relevant = counts.cpu().long(), holdout.relevant()
-    book = _Book(measures, relevant, len(counts))
+    book = _Book(ranked_whole, relevant, len(counts))
     at = 0
     histories, block = holdout.histories, evaluation.block
     ranked = blocks(recommender, histories, deepest + 1, mask_seen=masks, candidates=allowed, among=among, block=block)
@@ -148,11 +171,25 @@ def evaluate(
         rows = slice(at, at + len(part.items))
         at = rows.stop
         items = part.items[:, :deepest]
-        ranking = Ranking(items, part.scores[:, :deepest], _hits(items, holdout, rows, len(counts)), relevant[rows], counts)
-        book.enter(rows, ranking, part.scores)
+        hits = _hits(items, holdout, rows, len(counts))
+        book.enter(rows, Ranking(items, part.scores[:, :deepest], hits, relevant[rows], counts, owners), part.scores)
     facts = _facts(holdout, evaluation, measures, masks, int(allowed.sum())) | book.facts()
-    values = {name: pl.Series(name, column.numpy()) for name, column in book.values.items()}
-    return Evaluated(book.summary(allowed), holdout.query.with_columns(**values), book.lists, facts)
+    drawn = [m for m in measures if isinstance(m, Sampled)]
+    columns = book.values | _of_samples(drawn, recommender, holdout, counts, allowed, owners, mask_seen=masks, block=block)
+    summary = book.summary(allowed) | {m.name: mean(columns[m.name]) for m in drawn}
+    values = {m.name: pl.Series(m.name, columns[m.name].numpy()) for m in measures if m.name in columns}
+    return Evaluated({m.name: summary[m.name] for m in measures}, holdout.query.with_columns(**values), book.lists, facts)
+
+
+def _owners(measures: list[AnyMetric | Sampled], train: Log | None) -> tuple[Tensor, Tensor] | None:
+    """The distinct owners of each training item, if a metric looks at them."""
+    single = (m.metric if isinstance(m, Sampled) else m for m in measures)
+    reading = [m.name for m in single if isinstance(m, Metric) and m.reads_owners]
+    if not reading:
+        return None
+    if train is None:
+        raise RecsysError(f"{reading[0]} looks at who has which item in training; give evaluate() the training log, train=...")
+    return Catalog(train).by_item()
 
 
 class _Book:
@@ -223,6 +260,42 @@ def batch_means(per_query: pl.DataFrame, size: int) -> dict[str, float]:
     return {f"{name}~batch{size}": mean(means[name]) for name in names}
 
 
+def _of_samples(
+    measures: list[Sampled],
+    recommender: Recommender,
+    holdout: Holdout,
+    counts: Tensor,
+    allowed: Tensor,
+    owners: tuple[Tensor, Tensor] | None,
+    *,
+    mask_seen: bool,
+    block: int,
+) -> dict[str, Tensor]:
+    """float64 [Q] for each metric of sampled candidates. Queries are drawn for and ranked a part at a time."""
+    if not measures:
+        return {}
+    relevant = holdout.relevant()
+    values = {m.name: torch.full((len(relevant),), torch.nan, dtype=torch.double) for m in measures}
+    for first in range(0, len(relevant), DRAWN):
+        rows = slice(first, min(first + DRAWN, len(relevant)))
+        some = holdout.histories.take(rows)
+        wanted, masked = _relevant_pairs(holdout, rows, len(counts)), torch.empty(0, dtype=torch.long)
+        if mask_seen:
+            seen, of = some.flat()
+            masked = of * len(counts) + seen
+        for scheme in dict.fromkeys(m.scheme for m in measures):
+            alike = [m for m in measures if m.scheme == scheme]
+            among = alike[0].candidates(wanted, masked, counts, allowed, first=first, size=len(some))
+            deepest = max(m.k for m in alike)
+            parts = blocks(recommender, some, deepest, mask_seen=mask_seen, candidates=allowed, among=among, block=block)
+            for part in _together(parts, len(some)):
+                hits = _hits(part.items, holdout, rows, len(counts))
+                ranking = Ranking(part.items, part.scores, hits, relevant[rows], counts, owners)
+                for m in alike:
+                    values[m.name][rows] = m.metric.measure(ranking).masked_fill(relevant[rows] == 0, torch.nan)
+    return values
+
+
 def _together(parts: Iterable[Ranked], queries: int) -> Iterator[Ranked]:
     """The same lists in larger parts of about this many queries."""
     waiting: list[Ranked] = []
@@ -237,18 +310,23 @@ def _together(parts: Iterable[Ranked], queries: int) -> Iterator[Ranked]:
 
 def _hits(items: Tensor, holdout: Holdout, rows: slice, num_items: int) -> Tensor:
     """bool [Q, K]: which items of a block's lists are relevant to their queries."""
-    offsets = holdout.offsets[rows.start : rows.stop + 1]
-    relevant = holdout.items[int(offsets[0]) : int(offsets[-1])].long()
-    if not len(relevant):
+    keys = _relevant_pairs(holdout, rows, num_items)
+    if not len(keys):
         return torch.zeros_like(items, dtype=torch.bool)
     row = torch.arange(len(items))
-    keys = row.repeat_interleave(offsets.diff()) * num_items + relevant  # ascending: items ascend inside a query
     wanted = row[:, None] * num_items + items
     at = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
     return (keys[at] == wanted) & (items >= 0)
 
 
-def _facts(holdout: Holdout, evaluation: Evaluation, measures: list[AnyMetric], masks: bool, candidates: int) -> dict[str, Any]:
+def _relevant_pairs(holdout: Holdout, rows: slice, num_items: int) -> Tensor:
+    """int64, ascending: the relevant items of some queries as query * N + item, the first of these queries being 0."""
+    offsets = holdout.offsets[rows.start : rows.stop + 1]
+    relevant = holdout.items[int(offsets[0]) : int(offsets[-1])].long()
+    return torch.arange(len(offsets) - 1).repeat_interleave(offsets.diff()) * num_items + relevant
+
+
+def _facts(holdout: Holdout, evaluation: Evaluation, measures: list[AnyMetric | Sampled], masks: bool, candidates: int) -> dict[str, Any]:
     relevant, unknown = int(holdout.relevant().sum()), int(holdout.unknown.sum())
     counted = int((holdout.relevant() > 0).sum())
     histories = holdout.histories

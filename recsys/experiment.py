@@ -142,6 +142,17 @@ class Experiment:
         """A short hash of :meth:`spec`: equal configurations have equal fingerprints."""
         return fingerprint(self.spec())
 
+    def identity(self) -> str:
+        """The fingerprint of the configuration whatever its seeds, and without what changes no number."""
+        described = self.spec()
+        del described["seed"], described["split_seed"]
+        del described["fit"]["init_args"]["checkpoint_seconds"], described["evaluation"]["init_args"]["block"]
+        return fingerprint(described)
+
+    def method(self) -> str:
+        """The classes of model, sampler and loss, in words."""
+        return ", ".join(compatibility.title(part) for part in (self.model, self.sampler, self.loss) if part is not None)
+
     def prepare(self, *, cache: Path | None = None, verify: bool = False) -> Prepared:
         """The data that a run trains and tests on (see :func:`recsys.data.prepare`), before noise."""
         return prepare(self.data, self.split, clean=self.clean, seed=self.split_seed, cache=cache, verify=verify)

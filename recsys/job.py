@@ -14,15 +14,17 @@ import polars as pl
 from recsys import environment, files
 from recsys.data.audit import audit
 from recsys.data.log import Fold, Prepared
-from recsys.errors import RunError
+from recsys.errors import RecsysError, RunError
 from recsys.evaluation import Evaluated, evaluate
 from recsys.learner import Learner, NonFiniteLoss, Trace
+from recsys.ledger import Ledger
 from recsys.metrics import metric
 from recsys.part import fingerprint
 from recsys.progress import Progress, Silent
 from recsys.recommender import ClosedForm, Recommender
 from recsys.run import Run, model_of, read_stored, write_model
-from recsys.run_folder import MODEL, PROGRESS, RunFolder, writable
+from recsys.run_folder import LISTS, MODEL, PROGRESS, QUERIES, RunFolder, writable
+from recsys.slices import described
 from recsys.statistics import interval
 from recsys.tracking import Tracker
 
@@ -84,6 +86,7 @@ class Job:
         known = {"fingerprint": data.fingerprint, "split_fingerprint": split}
         self.about["data"] = {**known, "report": data.report, "audit": audited.to_json()}
         self.folder.write_about(self.about)
+        self.ledger = Ledger(data.fingerprint, None if self.cache is None else self.cache / "ledgers")
         if self.tracker is not None:
             known = {name: self.about["data"][name] for name in ("fingerprint", "split_fingerprint")}
             self.tracker.params({"data_and_split": known, "environment": self.about["environment"]})
@@ -105,6 +108,8 @@ class Job:
         measured = self._measure(recommender, fold, part)
         best |= {"metric": self._selector, "value": measured.summary[self._selector], "epochs_run": self._epochs("select"), "on": part}
         self.about["selection"] = {**best, "trace": trace, "maxima": self._maxima()}
+        seconds = sum(record["seconds"] + record.get("validation_seconds", 0.0) for record in self.state["history"])
+        self._enter("selected", epochs=best["epochs_run"], seconds=round(seconds, 1), on=part, metric=best["metric"])
         self.state |= {"phase": "refit" if self.experiment.fit.refit else "test", "learner": None, "trace": trace}
         if not self.experiment.fit.refit:
             self._keep_model(recommender, fold)
@@ -118,9 +123,12 @@ class Job:
 
     def _test(self, data: Prepared) -> None:
         self.progress.phase("test", 0)
+        self._enter("tested")
         fold = self.experiment.tested(data)
         path, device = self.folder.path, self.experiment.fit.torch_device()
         measured = self._measure(model_of(read_stored(path), self.about["spec"]["model"], path, device), fold, "test")
+        measured.write_lists(path / LISTS)
+        files.replace(path / QUERIES, described(fold.holdouts["test"], fold.train.counts).write_parquet)
         columns = [name for name in measured.summary if name in measured.per_query.columns]
         intervals = {f"test/{name}": interval(measured.per_query[name], seed=self.experiment.seed) for name in columns}
         self.about["intervals"] = {name: [found.low, found.high] for name, found in intervals.items()}
@@ -174,7 +182,9 @@ class Job:
 
     def _evaluate(self, recommender: Recommender, fold: Fold, part: str) -> Evaluated:
         train, evaluation = fold.train, self.experiment.evaluation
-        return evaluate(recommender, fold.holdouts[part], counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation)
+        return evaluate(
+            recommender, fold.holdouts[part], counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation, train=train
+        )
 
     def _measure(self, recommender: Recommender, fold: Fold, part: str) -> Evaluated:
         """The numbers of record of a part: kept with what they mean, and with the values of every query."""
@@ -188,6 +198,16 @@ class Job:
     @property
     def _selector(self) -> str:
         return metric(self.experiment.evaluation.select).name
+
+    def _enter(self, kind: str, **details: Any) -> None:
+        """Put this run into the ledger of its data."""
+        e = self.experiment
+        known = {"run": self.about["name"], "started": self.about["started"], "seed": e.seed}
+        known |= {"config": self.about["identity"], "method": self.about["method"]}
+        try:
+            self.about.setdefault("ledger", {})[kind] = self.ledger.add(kind, **known, **details).seal
+        except (OSError, RecsysError) as error:
+            self._remark(f"this run is not in the ledger of its data: {error}")
 
     def _remark(self, sentence: str) -> None:
         """Say once a run, and keep, what must be known before its result is believed."""
@@ -215,7 +235,8 @@ class Job:
         if about is None:
             self._track(e.spec())  # first: where the store cannot be reached, no run has begun
             now = datetime.now(UTC).isoformat(timespec="microseconds")
-            described = {"spec": e.spec(), "fingerprint": e.fingerprint(), "name": self.folder.path.absolute().name}
+            described = {"spec": e.spec(), "fingerprint": e.fingerprint(), "identity": e.identity(), "method": e.method()}
+            described |= {"name": self.folder.path.absolute().name}
             self.about = {"format": FORMAT, "status": "running", "started": now, **described, "environment": environment.facts()}
             self.folder.write_about(self.about)
             self.folder.write_history([])

@@ -20,7 +20,7 @@ from recsys.models import Model
 from recsys.part import build
 from recsys.ranking import rank
 from recsys.recommender import ClosedForm, Recommender, Trained
-from recsys.run_folder import MODEL, RUN, RunFolder
+from recsys.run_folder import LISTS, MODEL, QUERIES, RUN, RunFolder
 
 Id = int | str
 
@@ -76,6 +76,16 @@ class Run:
     def per_query(self) -> pl.DataFrame:
         """The test metrics of every query."""
         return self._table("test.parquet")
+
+    @cached_property
+    def lists(self) -> pl.DataFrame:
+        """The lists that the test queries got: the columns that identify a query, and ``items``, codes of items, best first."""
+        return self._table(LISTS)
+
+    @cached_property
+    def queries(self) -> pl.DataFrame | None:
+        """What kind of query each test query is (:func:`recsys.slices.described`); None for a run of a version that did not keep it."""
+        return self._table(QUERIES) if (self.folder / QUERIES).exists() else None
 
     @cached_property
     def history(self) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from recsys import files
 from recsys.errors import RunError
 
 RUN, PROGRESS, MODEL, HISTORY = "run.json", "progress.pt", "model.pt", "history.jsonl"
+LISTS, QUERIES = "test_lists.parquet", "test_queries.parquet"
 
 
 class RunFolder:
@@ -22,6 +23,7 @@ class RunFolder:
     ``run.json``: configuration, fingerprints, environment, and in the end the results. ``history.jsonl``: a line an epoch.
     ``progress.pt``: the state of unfinished training. ``model.pt``: the model and what it needs of the training log.
     ``items.parquet``, ``owners.parquet``: the original id of each code. ``valid.parquet``, ``test.parquet``: values of every query.
+    ``test_lists.parquet``: the item codes that were recommended to each. ``test_queries.parquet``: what kind of query each is.
     """
 
     def __init__(self, path: Path | str) -> None:

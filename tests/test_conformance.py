@@ -48,7 +48,25 @@ from recsys.losses import (
     Top1Max,
     WeightedMSE,
 )
-from recsys.metrics import F1, MAP, MRR, NDCG, AveragePopularity, Coverage, HitRate, Precision, Recall, RecallCapped
+from recsys.metrics import (
+    F1,
+    MAP,
+    MRR,
+    NDCG,
+    AveragePopularity,
+    Coverage,
+    DCGLog2Rank,
+    Gini,
+    HitRate,
+    IntraListDistance,
+    MAPUnnormalized,
+    NDCGUncapped,
+    Novelty,
+    Precision,
+    Recall,
+    RecallCapped,
+    ShannonEntropy,
+)
 from recsys.models import (
     EASE,
     IALS,
@@ -249,6 +267,7 @@ CASES: dict[type, list[Any]] = {
     TimeWindow: [TimeWindow(start="2026-01-01T00:30", end="2026-01-01T01:30")],
     # metrics
     **{cls: [cls(20)] for cls in (F1, AveragePopularity, Coverage, HitRate, MAP, MRR, NDCG, Precision, Recall, RecallCapped)},
+    **{cls: [cls(20)] for cls in (DCGLog2Rank, Gini, IntraListDistance, MAPUnnormalized, NDCGUncapped, Novelty, ShannonEntropy)},
 }
 
 SUITES: dict[str, Callable[..., None]] = {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from recsys import evaluation
-from recsys.data.log import Histories, Holdout
+from recsys.data.log import Histories, Holdout, Log
 from recsys.errors import ConfigError, RecsysError
 from recsys.evaluation import DEFAULT_METRICS, Evaluated, Evaluation, batch_means, evaluate, mean
 from recsys.part import build, spec
@@ -260,3 +260,27 @@ def test_mean_is_pooled_exact_and_leaves_nan_out() -> None:
 def test_bad_options(options: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         Evaluation(**options)  # type: ignore[arg-type]
+
+
+def test_metrics_that_look_at_who_has_which_item_are_given_the_training_log() -> None:
+    """Owners 0: a b, 1: a b, 2: c; the lists are a b c, and c b without the a that is known."""
+    train = Log(torch.tensor([0, 1, 0, 1, 2], dtype=torch.int32), torch.tensor([0, 2, 4, 5]), 3)
+    model, part = Table(torch.tensor([[3.0, 2, 1], [1, 2, 3]])), holdout([[], [0]], [[1], [2]])
+    evaluation = Evaluation(metrics=["intra_list_distance@3", "novelty@3", "gini@3", "shannon_entropy@1"], select="recall@3")
+    found = evaluate(model, part, counts=train.counts, owner_kind="user", evaluation=evaluation, train=train)
+    assert found.per_query["intra_list_distance@3"].to_list() == pytest.approx([2 / 3, 1.0], abs=1e-15)
+    common, rare = math.log2(5 / 2), math.log2(5)
+    assert found.per_query["novelty@3"].to_list() == pytest.approx([(2 * common + rare) / 3, (common + rare) / 2], abs=1e-15)
+    assert found.summary["gini@3"] == pytest.approx((2 * 2 - 2 * 1) / (2 * 5)) and found.summary["shannon_entropy@1"] == 1.0
+    with pytest.raises(RecsysError, match="intra_list_distance@3 looks at who has which item in training; give evaluate"):
+        evaluate(model, part, counts=train.counts, owner_kind="user", evaluation=evaluation)
+
+
+def test_the_training_log_changes_no_other_value() -> None:
+    train = Log(torch.randint(0, 90, (400,)).int(), torch.tensor([0, 150, 400]), 90)
+    model, part = Table(torch.rand(50, 90)), random_holdout(50, 90, 3)
+    plain = evaluate(model, part, counts=train.counts, owner_kind="user")
+    names = [*DEFAULT_METRICS, "intra_list_distance@20"]
+    more = evaluate(model, part, counts=train.counts, owner_kind="user", evaluation=Evaluation(metrics=names, block=9), train=train)
+    assert {name: more.summary[name] for name in plain.summary} == plain.summary
+    assert more.per_query.drop("intra_list_distance@20").equals(plain.per_query)

@@ -3,8 +3,9 @@
 Conventions of every metric here, so that a number has one meaning:
 
 ==================  ==================================================================================================
-candidates          the whole catalogue minus what the masking policy removes, never a sample; or, where the evaluation says so, the
-                    items that the held-out log shows to the query, whose numbers are no others' like
+candidates          the whole catalogue minus what the masking policy removes; or, where the evaluation says so, the items that the
+                    held-out log shows to the query, whose numbers are no others' like. Never a sample: a metric of sampled candidates
+                    has another name, ``ndcg@10~uniform99`` (:class:`recsys.metrics.Sampled`)
 relevance           binary; an item relevant twice to a query counts once
 unknown items       relevant items that the model cannot recommend stay in the denominator, as misses
 short lists         a list with fewer than k items is not stretched: the missing ranks are misses
@@ -20,13 +21,16 @@ import difflib
 import importlib
 import inspect
 import re
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from recsys.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recsys.metrics.sampled import Sampled
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Ranking:
 
     ``items`` int64 [Q, K], -1 where fewer than K items could be recommended; ``scores`` float64 [Q, K], -inf there; ``hits`` bool
     [Q, K]; ``relevant`` int64 [Q]: how many items are relevant to the query, those that cannot be recommended included; ``counts``
-    int64 [N]: the training events of each item. All on the CPU.
+    int64 [N]: the training events of each item. ``owners``, for metrics that ask (:attr:`Metric.reads_owners`), None for others: the
+    distinct owners of item ``i`` in the training log are ``owners[0][owners[1][i]:owners[1][i + 1]]``. All on the CPU.
     """
 
     items: Tensor
@@ -43,6 +48,7 @@ class Ranking:
     hits: Tensor
     relevant: Tensor
     counts: Tensor
+    owners: tuple[Tensor, Tensor] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         shape = self.items.shape
@@ -83,6 +89,9 @@ class AtK:
 class Metric(AtK):
     """One value a query. A subclass writes :meth:`measure`."""
 
+    reads_owners: ClassVar[bool] = False
+    """Whether it looks at who has which item in training: then rankings say so (:attr:`Ranking.owners`)."""
+
     def measure(self, ranking: Ranking) -> Tensor:
         """float64 [Q]: the value of each query, nan where it is undefined. A row may depend on its own query alone."""
         raise NotImplementedError
@@ -121,15 +130,21 @@ def defined(values: Tensor, relevant: Tensor) -> Tensor:
     return values.masked_fill(relevant == 0, torch.nan)
 
 
-def metric(text: str) -> AnyMetric:
+def metric(text: str) -> AnyMetric | Sampled:
     """The metric that a text names: ``recall@20``, ``HitRate@10`` (case and underscores do not matter), or ``my_module.MyMetric@20``.
+
+    A metric of sampled candidates (:class:`recsys.metrics.Sampled`) is ``ndcg@10~uniform99``, ``ndcg@10~popularity99``, and with a seed
+    other than 0 ``ndcg@10~uniform99-seed7``.
 
     Raises:
         ConfigError: no ``@k``, k is no positive integer, or there is no such metric.
     """
-    kind, at, k = str(text).strip().rpartition("@")
+    plain, sampled, scheme = str(text).strip().partition("~")
+    kind, at, k = plain.rpartition("@")
     if not at or not re.fullmatch(r"[1-9][0-9]*", k.strip()):
         raise ConfigError(f"metric {text!r} is not of the form name@k with k a positive integer; write for instance 'recall@20'")
+    if sampled:
+        return _sampled(text, metric(plain), scheme)
     if "." in kind:
         return _imported(kind.strip(), int(k))
     known = {_plain(c.__name__): c for c in _exported()}
@@ -139,6 +154,19 @@ def metric(text: str) -> AnyMetric:
         hint = f"did you mean {f'{near[0]}@{k}'!r}? " if near else ""
         raise ConfigError(f"no metric {text!r}; {hint}known: {', '.join(names)}, or an import path such as my_module.MyMetric@20")
     return known[_plain(kind)](int(k))
+
+
+def _sampled(text: str, of: AnyMetric | Sampled, scheme: str) -> Sampled:
+    from recsys.metrics.sampled import Sampled
+
+    found = re.fullmatch(r"([a-z]+)([1-9][0-9]*)(?:-seed([0-9]+))?", scheme)
+    if found is None:
+        raise ConfigError(f"metric {text!r}: after ~ come law, number and perhaps seed of sampled candidates, such as uniform99-seed7")
+    law, num, seed = found.groups()
+    try:
+        return Sampled(of, num=int(num), law=law, seed=int(seed or 0))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ConfigError(f"metric {text!r}: {error}") from None
 
 
 def _exported() -> list[type[AnyMetric]]:
@@ -160,7 +188,7 @@ def _imported(path: str, k: int) -> AnyMetric:
 
 
 def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from recsys.metrics import F1, MAP, MRR, NDCG, HitRate, Metric, Precision, Ranking, Recall
+from recsys.metrics import (
+    F1,
+    MAP,
+    MRR,
+    NDCG,
+    DCGLog2Rank,
+    HitRate,
+    MAPUnnormalized,
+    Metric,
+    NDCGUncapped,
+    Precision,
+    Ranking,
+    Recall,
+    RecallCapped,
+)
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -51,3 +65,28 @@ def test_equals_ranx(worlds: tuple[Ranking, object, object, np.ndarray], kind: t
     if kind is MAP:  # ranx divides by the number of relevant items, without the cap
         expected = expected * relevant / np.minimum(relevant, k)
     np.testing.assert_allclose(kind(k).measure(ranking).numpy(), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 5, 20, 25])
+def test_variants_equal_ranx_over_another_normaliser(worlds: tuple[Ranking, object, object, np.ndarray], k: int) -> None:
+    ranking, qrels, run, relevant = worlds
+    recall, precision_sums, dcg = (np.asarray(ranx.evaluate(qrels, run, f"{m}@{k}", return_mean=False)) for m in ("recall", "map", "dcg"))
+    ideal = np.cumsum(1 / np.log2(np.arange(2, relevant.max() + 2)))[relevant - 1]
+    expected = {
+        RecallCapped: recall * relevant / np.minimum(relevant, k),
+        MAPUnnormalized: precision_sums * relevant,
+        NDCGUncapped: dcg / ideal,
+    }
+    for kind, values in expected.items():
+        np.testing.assert_allclose(kind(k).measure(ranking).numpy(), values, rtol=0, atol=1e-11)
+    assert (relevant > k).sum() > 100  # where the ideals differ
+
+
+@pytest.mark.parametrize("k", [2, 5, 20])
+def test_dcg_by_log2_of_rank_equals_ranx_one_rank_later(worlds: tuple[Ranking, object, object, np.ndarray], k: int) -> None:
+    """1 / log2(rank) at rank r is ranx's weight of rank r - 1; rank 1 weighs 1."""
+    ranking, qrels, _, _ = worlds
+    lists = ranking.items.numpy()
+    later = ranx.Run({f"q{q:05}": {f"i{i}": float(DEPTH - r) for r, i in enumerate(lists[q, 1:])} for q in range(QUERIES)})
+    expected = ranking.hits[:, 0].numpy() + np.asarray(ranx.evaluate(qrels, later, f"dcg@{k - 1}", return_mean=False))
+    np.testing.assert_allclose(DCGLog2Rank(k).measure(ranking).numpy(), expected, rtol=0, atol=1e-12)

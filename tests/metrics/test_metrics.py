@@ -13,9 +13,13 @@ from recsys.metrics import (
     NDCG,
     AveragePopularity,
     Coverage,
+    DCGLog2Rank,
     HitRate,
+    IntraListDistance,
     ListMetric,
+    MAPUnnormalized,
     Metric,
+    NDCGUncapped,
     Precision,
     Ranking,
     Recall,
@@ -182,6 +186,10 @@ def test_ranking_checks_its_shapes() -> None:
         ("NDCG@10", NDCG, 10, "ndcg@10"),
         ("recall_capped@3", RecallCapped, 3, "recall_capped@3"),
         ("averagepopularity@1", AveragePopularity, 1, "average_popularity@1"),
+        ("ndcg_uncapped@5", NDCGUncapped, 5, "ndcg_uncapped@5"),
+        ("DCGLog2Rank@5", DCGLog2Rank, 5, "dcg_log2_rank@5"),
+        ("map_unnormalized@5", MAPUnnormalized, 5, "map_unnormalized@5"),
+        ("intra_list_distance@5", IntraListDistance, 5, "intra_list_distance@5"),
         ("recsys.metrics.MRR@7", MRR, 7, "mrr@7"),
     ],
 )
@@ -207,7 +215,7 @@ def test_a_metric_of_ones_own(tmp_path: object, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("recal@20", r"did you mean 'recall@20'\? known: average_popularity, coverage, f1, hit_rate, map, mrr, ndcg, precision, recall"),
+        ("recal@20", r"did you mean 'recall@20'\? known: average_popularity, coverage, dcg_log2_rank, f1, gini, hit_rate, intra_list"),
         ("auc@20", "no metric 'auc@20'; (did you mean .*)?known: "),
         ("recall", "not of the form name@k"),
         ("recall@0", "not of the form name@k"),

@@ -261,8 +261,8 @@ def test_help_on_parts(said: Said) -> None:
     [
         (
             ["trian"],
-            "no command 'trian'; there are: compare, config, data, evaluate, export, quickstart, recommend, replay, results, similar, "
-            "train. Did you mean train?",
+            "no command 'trian'; there are: compare, config, data, evaluate, export, interpolate, quickstart, recommend, "
+            "register, replay, reproduce, results, similar, train, verify. Did you mean train?",
         ),
         (
             ["data", "decribe"],

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from pipelines import cli, quickstart
+from recsys.comparison import Comparison, Entrant, compare
 from recsys.data.sources import Simulated
 from recsys.experiment import Experiment
 from recsys.fit import Fit
@@ -61,17 +62,21 @@ def test_the_command_trains_compares_and_says_how_to_go_on(
 def told(name: str, recall: list[float]) -> Any:
     about = {"data": {"fingerprint": "d", "report": {"events": 9, "owners": 3, "items": 4}}, "facts": {"test": {"mask_seen": True}}}
     frame = pl.DataFrame({"user": range(len(recall)), "recall@20": recall})
-    return SimpleNamespace(id=name, about=about, per_query=frame, metrics={"test/recall@20": sum(recall) / len(recall)})
+    return SimpleNamespace(id=name, about=about, per_query=frame, queries=None)
+
+
+def compared(**runs: Any) -> Comparison:
+    return compare([Entrant(name, (run,)) for name, run in runs.items()], ["recall@20"])
 
 
 def test_the_explanation_names_the_best_and_what_cannot_be_told_from_it() -> None:
     good, same, bad = [1.0] * 20 + [0.0] * 4, [1.0] * 20 + [0.0, 1.0, 0.0, 0.0], [0.0] * 24
-    _, says = quickstart.explanation({"bad": told("1", bad), "good": told("2", good), "same": told("3", same)})
+    _, says = quickstart.explanation(compared(bad=told("1", bad), good=told("2", good), same=told("3", same)))
     assert says.startswith(
         "What the table says: same has the best recall@20; its lead over bad is more than chance among test users explains (p < 0.05), "
         "and it cannot be told from good with this many test users."
     )
-    _, says = quickstart.explanation({"good": told("2", good), "bad": told("1", bad)})
+    _, says = quickstart.explanation(compared(good=told("2", good), bad=told("1", bad)))
     assert "good has the best recall@20; its lead over bad is more than chance" in says and "cannot be told" not in says
 
 
