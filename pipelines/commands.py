@@ -115,10 +115,10 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "evaluate",
-            "evaluate a stored run again, with other metrics if wanted",
+            "evaluate a stored run again, with other metrics if wanted, or lists that another program made",
             "pipelines.evaluate:evaluate",
             [
-                _RUN,
+                argument("run", metavar="RUN", help="the folder of a run, or its name below --runs; with --lists a config file too"),
                 argument("--metrics", metavar="NAME", nargs="+", help="metrics to compute, such as recall@50 (default: those of the run)"),
                 argument(
                     "--batches-of",
@@ -126,6 +126,19 @@ COMMANDS: dict[str, Command] = {
                     type=int,
                     help="beside them the means of the means of batches of N users or sessions, which some published code reports",
                 ),
+                argument(
+                    "--as",
+                    dest="as_library",
+                    metavar="LIBRARY",
+                    help="beside them what another library would report of the same lists, such as recbole or rectools",
+                ),
+                argument(
+                    "--lists",
+                    metavar="FILE",
+                    type=Path,
+                    help="measure these lists on the test part of RUN: Parquet or CSV; user (or session, position), item, score or rank",
+                ),
+                argument("--name", metavar="NAME", help="keep the lists as a run of this name, to compare (with --lists)"),
                 _RUNS,
                 _JSON,
             ],
@@ -206,6 +219,19 @@ COMMANDS: dict[str, Command] = {
                 _JSON,
             ],
             example="recsys interpolate monday tuesday --points 5 --metrics recall@20",
+        ),
+        Command(
+            "sampled",
+            "show what metrics of sampled candidates would have said of stored runs, from the exact ranks",
+            "pipelines.sampled:sampled",
+            [
+                argument("run", metavar="RUN", nargs="+", help="folders of runs, or their names below --runs"),
+                argument("--metric", metavar="NAME", default="ndcg@10", help="the metric (default: ndcg@10)"),
+                argument("--num", metavar="N", type=int, nargs="+", default=[99, 999], help="sampled candidates (default: 99 and 999)"),
+                _RUNS,
+                _JSON,
+            ],
+            example="recsys sampled first second --metric hit_rate@10 --num 99",
         ),
         Command(
             "register",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.runs import experiment_of, load_runs
 from pipelines.tables import console, number, plain_table
+from recsys import foreign
 from recsys.errors import RunError
 from recsys.evaluation import Evaluated, Evaluation, batch_means
 from recsys.evaluation import evaluate as measure
@@ -26,18 +27,26 @@ if TYPE_CHECKING:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Measure a stored run on its test part and print the numbers; the run itself is left as it is."""
+    if args.lists is not None:
+        from pipelines.given_lists import evaluate_lists
+
+        return evaluate_lists(args)
     (run,) = load_runs([args.run], args.runs)
-    measured = evaluated_again(run, args.metrics)
+    measured, fold = evaluated_again(run, args.metrics)
     batched = batch_means(measured.per_query, args.batches_of) if args.batches_of is not None else {}
+    theirs = {} if args.as_library is None else as_library(args.as_library, measured, fold)
     if args.json:
-        print(json.dumps(finite({"run": run.id, "metrics": {f"test/{k}": v for k, v in {**measured.summary, **batched}.items()}})))
-    else:
-        console().print(_table(run, measured, batched))
+        ours = {f"test/{name}": value for name, value in {**measured.summary, **batched}.items()}
+        print(json.dumps(finite({"run": run.id, "metrics": ours} | ({args.as_library: theirs} if theirs else {}))))
+        return 0
+    console().print(evaluated_table(run.id, measured, batched, seed=int(run.about["spec"]["seed"])))
+    if theirs:
+        print_theirs(args.as_library, theirs)
     return 0
 
 
-def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
-    """The test part of a stored run, measured with other metrics, or with those of the run.
+def evaluated_again(run: Run, metrics: list[str] | None = None) -> tuple[Evaluated, Fold]:
+    """The test part of a stored run, measured with other metrics, or with those of the run; and what it was measured on.
 
     Raises:
         ConfigError: an unknown metric.
@@ -49,9 +58,33 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> Evaluated:
         evaluation = Evaluation(**(knobs(evaluation) | {"metrics": metrics}))
     fold = test_part(run, experiment)
     looked_at(run, experiment, evaluation.metrics)
-    train = fold.train
+    train, holdout = fold.train, fold.holdouts["test"]
+    found = measure(run.recommender, holdout, counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation, train=train)
+    return found, fold
+
+
+def as_library(library: str, measured: Evaluated, fold: Fold) -> dict[str, float]:
+    """The same lists under another library's definitions, at every k that was measured.
+
+    Raises:
+        ConfigError: an unknown library.
+        RunError: not the catalogue was ranked.
+    """
+    if measured.facts["among"] != "catalogue":
+        raise RunError("--as: other libraries rank the catalogue, and these lists are of the items that were shown; leave it out")
     holdout = fold.holdouts["test"]
-    return measure(run.recommender, holdout, counts=train.counts, owner_kind=train.owner_kind, evaluation=evaluation, train=train)
+    given = foreign.Given.of(measured.lists, holdout, fold.train.counts)
+    depths = sorted({int(name.partition("~")[0].rpartition("@")[2]) for name in measured.summary})
+    return {name: value for k in depths for name, value in foreign.values(library, given, k).items()}
+
+
+def print_theirs(library: str, theirs: dict[str, float]) -> None:
+    """A table of another library's numbers, and what they mean."""
+    table = plain_table(f"as {library} reports it", "metric", "value")
+    for name, value in theirs.items():
+        table.add_row(name, number(value))
+    console().print(table)
+    console().print(" ".join(foreign.definition(library).split()), markup=False)
 
 
 def test_part(run: Run, experiment: Experiment) -> Fold:
@@ -75,14 +108,15 @@ def looked_at(run: Run, experiment: Experiment, metrics: Sequence[str]) -> None:
         warnings.warn(f"this look at the test part is not in the ledger of its data: {error}", stacklevel=2)
 
 
-def _table(run: Run, measured: Evaluated, batched: dict[str, float]) -> Any:
-    table = plain_table(f"{run.id}, test", "metric", "value", "95 % interval")
-    for name, value in measured.summary.items():
+def evaluated_table(name: str, measured: Evaluated, batched: dict[str, float], *, seed: int) -> Any:
+    """The metrics with their intervals; ``batched``: means of batch means."""
+    table = plain_table(f"{name}, test", "metric", "value", "95 % interval")
+    for metric, value in measured.summary.items():
         within = ""
-        if name in measured.per_query.columns:
-            found = interval(measured.per_query[name], seed=int(run.about["spec"]["seed"]))
+        if metric in measured.per_query.columns:
+            found = interval(measured.per_query[metric], seed=seed)
             within = f"{number(found.low)} to {number(found.high)}"
-        table.add_row(name, number(value), within)
-    for name, value in batched.items():
-        table.add_row(name, number(value), "mean of batch means")
+        table.add_row(metric, number(value), within)
+    for metric, value in batched.items():
+        table.add_row(metric, number(value), "mean of batch means")
     return table

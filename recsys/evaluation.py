@@ -11,10 +11,11 @@ from typing import Any, Literal
 import polars as pl
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from recsys import files
 from recsys.catalog import Catalog
-from recsys.data.log import Holdout, Log, OwnerKind
+from recsys.data.log import Histories, Holdout, Log, OwnerKind
 from recsys.errors import ConfigError, RecsysError
 from recsys.metrics.base import AnyMetric, ListMetric, Metric, Ranking, metric
 from recsys.metrics.sampled import DRAWN, Sampled
@@ -162,23 +163,95 @@ def evaluate(
     owners = _owners(measures, train)
     deepest = max(m.k for m in ranked_whole)
     allowed = torch.ones(len(counts), dtype=torch.bool) if candidates is None else candidates.cpu()
-    counts, relevant = counts.cpu().long(), holdout.relevant()
-    book = _Book(ranked_whole, relevant, len(counts))
-    at = 0
-    histories, block = holdout.histories, evaluation.block
+    counts, histories, block = counts.cpu().long(), holdout.histories, evaluation.block
     ranked = blocks(recommender, histories, deepest + 1, mask_seen=masks, candidates=allowed, among=among, block=block)
-    for part in _together(ranked, MEASURED):
-        rows = slice(at, at + len(part.items))
-        at = rows.stop
-        items = part.items[:, :deepest]
-        hits = _hits(items, holdout, rows, len(counts))
-        book.enter(rows, Ranking(items, part.scores[:, :deepest], hits, relevant[rows], counts, owners), part.scores)
+    book = _entered(_together(ranked, MEASURED), ranked_whole, holdout, counts, owners)
     facts = _facts(holdout, evaluation, measures, masks, int(allowed.sum())) | book.facts()
     drawn = [m for m in measures if isinstance(m, Sampled)]
     columns = book.values | _of_samples(drawn, recommender, holdout, counts, allowed, owners, mask_seen=masks, block=block)
     summary = book.summary(allowed) | {m.name: mean(columns[m.name]) for m in drawn}
     values = {m.name: pl.Series(m.name, columns[m.name].numpy()) for m in measures if m.name in columns}
     return Evaluated({m.name: summary[m.name] for m in measures}, holdout.query.with_columns(**values), book.lists, facts)
+
+
+def evaluate_lists(
+    lists: Tensor,
+    holdout: Holdout,
+    *,
+    counts: Tensor,
+    owner_kind: OwnerKind,
+    evaluation: Evaluation | None = None,
+    train: Log | None = None,
+) -> Evaluated:
+    """Measures lists that somebody else made by the rules of :func:`evaluate`.
+
+    Nothing is masked: an item of the query's own history takes its rank, and the share of such items is a fact of the result
+    (``seen_share``), as is how many lists are shorter than the deepest metric looks.
+
+    Args:
+        lists: int [Q, K], item codes, best first, -1 past the end of a list; the queries of the holdout in order.
+
+    Raises:
+        RecsysError: other queries, an item that training does not know, one twice in a list, or a metric of sampled candidates.
+    """
+    evaluation = evaluation or Evaluation()
+    measures = evaluation.measures()
+    if drawn := [m.name for m in measures if isinstance(m, Sampled)]:
+        raise RecsysError(f"{drawn[0]} ranks sampled candidates, and given lists rank none; leave it out")
+    whole = [m for m in measures if not isinstance(m, Sampled)]
+    _check_lists(lists, holdout, len(counts))
+    deepest = max(m.k for m in whole)
+    counts, items = counts.cpu().long(), lists.long()
+    items = F.pad(items, (0, max(0, deepest + 1 - items.shape[1])), value=-1)[:, : deepest + 1]
+    scores = -torch.arange(deepest + 1).double().expand(items.shape).masked_fill(items < 0, torch.inf)
+    parts = (Ranked(items[at : at + MEASURED], scores[at : at + MEASURED]) for at in range(0, len(items), MEASURED))
+    book = _entered(parts, whole, holdout, counts, _owners(measures, train))
+    facts = _facts(holdout, evaluation, measures, evaluation.masks(owner_kind), len(counts)) | book.facts()
+    facts |= {"lists": "given", "ties": "not known", "tie_share": {}, "seen_share": _seen_share(lists, holdout.histories)}
+    values = {name: pl.Series(name, column.numpy()) for name, column in book.values.items()}
+    allowed = torch.ones(len(counts), dtype=torch.bool)
+    return Evaluated(book.summary(allowed), holdout.query.with_columns(**values), book.lists, facts)
+
+
+def _check_lists(lists: Tensor, holdout: Holdout, num_items: int) -> None:
+    if lists.ndim != 2 or len(lists) != len(holdout) or not lists.shape[1]:
+        raise RecsysError(f"lists have shape {tuple(lists.shape)}; one list for each of the {len(holdout)} queries is needed")
+    if bool(((lists < -1) | (lists >= num_items)).any()):
+        raise RecsysError(f"lists hold item codes outside 0 to {num_items - 1}, and -1 past the end")
+    ordered = lists.sort(1).values
+    if len(twice := ((ordered.diff(dim=1) == 0) & (ordered[:, 1:] >= 0)).nonzero()):
+        raise RecsysError(f"the list of query {int(twice[0, 0])} has item code {int(ordered[tuple(twice[0])])} twice; an item has one rank")
+    if bool(((lists[:, 1:] >= 0) & (lists[:, :-1] < 0)).any()):
+        raise RecsysError("lists have gaps: -1 stands past the end of a list only")
+
+
+def _seen_share(lists: Tensor, histories: Histories) -> float:
+    """The share of the recommended items that the query's own history has."""
+    row, column = (lists >= 0).nonzero(as_tuple=True)
+    items, of = histories.flat()
+    size = int(max(lists.max(), items.max() if len(items) else 0)) + 1
+    seen = torch.isin(row * size + lists[row, column].long(), of * size + items)
+    return float(seen.double().mean()) if len(seen) else 0.0
+
+
+def _entered(
+    parts: Iterable[Ranked],
+    measures: list[AnyMetric],
+    holdout: Holdout,
+    counts: Tensor,
+    owners: tuple[Tensor, Tensor] | None,
+) -> _Book:
+    """All lists, measured; they have one rank more than the deepest metric looks at, to see ties across its end."""
+    relevant = holdout.relevant()
+    book, at = _Book(measures, relevant, len(counts)), 0
+    deepest = max(m.k for m in measures)
+    for part in parts:
+        rows = slice(at, at + len(part.items))
+        at = rows.stop
+        items = part.items[:, :deepest]
+        hits = _hits(items, holdout, rows, len(counts))
+        book.enter(rows, Ranking(items, part.scores[:, :deepest], hits, relevant[rows], counts, owners), part.scores)
+    return book
 
 
 def _owners(measures: list[AnyMetric | Sampled], train: Log | None) -> tuple[Tensor, Tensor] | None:

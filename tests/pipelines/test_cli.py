@@ -262,7 +262,7 @@ def test_help_on_parts(said: Said) -> None:
         (
             ["trian"],
             "no command 'trian'; there are: compare, config, data, evaluate, export, interpolate, quickstart, recommend, "
-            "register, replay, reproduce, results, similar, train, verify. Did you mean train?",
+            "register, replay, reproduce, results, sampled, similar, train, verify. Did you mean train?",
         ),
         (
             ["data", "decribe"],
