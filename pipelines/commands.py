@@ -133,6 +133,12 @@ COMMANDS: dict[str, Command] = {
                     help="beside them what another library would report of the same lists, such as recbole or rectools",
                 ),
                 argument(
+                    "--unbiased",
+                    metavar="PROPENSITY",
+                    help="beside them estimates for all relevant items, not only the observed, such as '{ItemPowerLaw: {power: 0.5}}'",
+                ),
+                argument("--clip", metavar="P", type=float, default=0.1, help="least propensity of the clipped estimate (default: 0.1)"),
+                argument(
                     "--lists",
                     metavar="FILE",
                     type=Path,

@@ -5,20 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pipelines import yaml_text
+from pipelines.config import resolve_option
 from pipelines.runs import experiment_of, load_runs
-from pipelines.tables import console, number, plain_table
+from pipelines.tables import console, number, plain_table, with_interval
 from recsys import foreign
+from recsys.catalog import Catalog
 from recsys.errors import RunError
 from recsys.evaluation import Evaluated, Evaluation, batch_means
 from recsys.evaluation import evaluate as measure
 from recsys.files import finite
 from recsys.ledger import Ledger
 from recsys.part import knobs
+from recsys.propensity import Propensity
 from recsys.run import Run
 from recsys.statistics import interval
+from recsys.unbiased import Gain, Unbiased, estimate, gains, pairs, propensities
 
 if TYPE_CHECKING:
     from recsys.data.log import Fold
@@ -35,13 +41,17 @@ def evaluate(args: argparse.Namespace) -> int:
     measured, fold = evaluated_again(run, args.metrics)
     batched = batch_means(measured.per_query, args.batches_of) if args.batches_of is not None else {}
     theirs = {} if args.as_library is None else as_library(args.as_library, measured, fold)
+    estimates = {} if args.unbiased is None else unbiased(args.unbiased, args.clip, measured, fold)
     if args.json:
         ours = {f"test/{name}": value for name, value in {**measured.summary, **batched}.items()}
-        print(json.dumps(finite({"run": run.id, "metrics": ours} | ({args.as_library: theirs} if theirs else {}))))
+        more = ({args.as_library: theirs} if theirs else {}) | {name: asdict(found) for name, found in estimates.items()}
+        print(json.dumps(finite({"run": run.id, "metrics": ours} | more)))
         return 0
     console().print(evaluated_table(run.id, measured, batched, seed=int(run.about["spec"]["seed"])))
     if theirs:
         print_theirs(args.as_library, theirs)
+    if estimates:
+        print_unbiased(args.unbiased, estimates)
     return 0
 
 
@@ -85,6 +95,50 @@ def print_theirs(library: str, theirs: dict[str, float]) -> None:
         table.add_row(name, number(value))
     console().print(table)
     console().print(" ".join(foreign.definition(library).split()), markup=False)
+
+
+class Exposure:
+    """How likely a relevant item is to be observed, as the command line states it."""
+
+    def __init__(self, *, propensity: Propensity) -> None:
+        self.propensity = propensity
+
+
+def unbiased(text: str, clip: float, measured: Evaluated, fold: Fold) -> dict[str, Unbiased]:
+    """Recall and DCG at every k of a measured recall or ndcg, as if all relevant items had been observed.
+
+    Raises:
+        ConfigError: ``text`` names no propensity.
+        RunError: neither recall nor ndcg was measured, or the clip is no probability.
+    """
+    propensity: Propensity = resolve_option({"propensity": yaml_text.parse(text)}, "propensity", root=Exposure)
+    propensity.setup(Catalog(fold.train))
+    holdout = fold.holdouts["test"]
+    theta, (query, _) = propensities(propensity, holdout, fold.train), pairs(holdout)
+    found: dict[str, Unbiased] = {}
+    for name in measured.summary:
+        kind, _, k = name.partition("@")
+        if kind in ("recall", "ndcg") and k.isdigit():
+            gain: Gain = "recall" if kind == "recall" else "dcg"
+            try:
+                found[f"{gain}@{k}"] = estimate(gains(measured.lists, holdout, int(k), gain), theta, query, clip=clip)
+            except ValueError as error:
+                raise RunError(f"--unbiased {text}: {error}") from None
+    if not found:
+        raise RunError("--unbiased estimates recall and dcg, and neither recall nor ndcg is among the metrics; add --metrics recall@20")
+    return found
+
+
+def print_unbiased(text: str, estimates: Mapping[str, Unbiased]) -> None:
+    """A table of estimates."""
+    table = plain_table(f"if all relevant items had been observed ({text})", "metric", "naive", "snips", "clipped", "ips, a query", "worth")
+    for name, found in estimates.items():
+        cells = (with_interval(each) for each in (found.naive, found.snips, found.clipped, found.ips))
+        table.add_row(name, *cells, f"{found.effective:,.0f} of {found.pairs:,}")
+    console().print(table)
+    first = next(iter(estimates.values()))
+    said = "Pairs are pooled, so that naive recall is not the mean over queries above. Worth: equally weighted pairs."
+    console().print(said, *([f"Attention: {first.warning}."] if first.warning else []), markup=False)
 
 
 def test_part(run: Run, experiment: Experiment) -> Fold:

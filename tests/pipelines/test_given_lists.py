@@ -120,3 +120,21 @@ def test_as_another_library_reports_it(place: Path, capsys: pytest.CaptureFixtur
     assert "as rectools reports it" in out and "version 0.17.0" in out
     assert cli.main(["evaluate", "mf", "--as", "rectool"]) == 2
     assert f"known: {', '.join(foreign.LIBRARIES)}" in capsys.readouterr().err
+
+
+def test_estimates_for_all_relevant_items(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = said(capsys, "mf", "--unbiased", "{ItemPowerLaw: {power: 0.0}}")
+    assert set(found) == {"run", "metrics", "recall@5", "dcg@5", "dcg@3"}
+    for name in ("recall@5", "dcg@3"):  # with equal propensities all estimates are the naive one
+        assert found[name]["snips"]["mean"] == pytest.approx(found[name]["naive"]["mean"])
+        assert found[name]["effective"] == pytest.approx(found[name]["pairs"])
+    found = said(capsys, "mf", "--unbiased", "ItemPowerLaw")
+    assert found["recall@5"]["effective"] < found["recall@5"]["pairs"]
+    assert cli.main(["evaluate", "mf", "--unbiased", "ItemPowerLaw", "--metrics", "recall@5"]) == 0
+    assert "if all relevant items had been observed" in capsys.readouterr().out
+    for argv, message in (
+        (["--unbiased", "PowerLaw"], "ItemPowerLaw"),
+        (["--unbiased", "ItemPowerLaw", "--clip", "2"], "clip is 2.0"),
+    ):
+        assert cli.main(["evaluate", "mf", *argv]) == 2
+        assert message in capsys.readouterr().err
