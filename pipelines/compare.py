@@ -11,7 +11,8 @@ import polars as pl
 from rich.table import Table
 
 from pipelines.classes import listing, suggestion
-from pipelines.runs import entrants_of
+from pipelines.evaluate import test_part
+from pipelines.runs import entrants_of, experiment_of
 from pipelines.tables import console, difference, duration, p_value, plain_table, with_interval
 from recsys.comparison import LEVEL, Comparison, Entrant, Row, Slice
 from recsys.comparison import compare as compared
@@ -20,6 +21,7 @@ from recsys.files import finite
 from recsys.ledger import Entry, Ledger, budgets
 from recsys.plan import standings
 from recsys.run import Run
+from recsys.slices import described
 
 MUCH = 3
 """Times as many configurations tried as for another method: enough to say so."""
@@ -31,7 +33,8 @@ def compare(args: argparse.Namespace) -> int:
         raise RunError(f"a comparison needs at least two runs, and {args.run[0]!r} is one; name another")
     entrants = entrants_of(args.run, args.runs)
     groups = None if args.groups is None else groups_in(args.groups)
-    found = compared(entrants, choose_metrics(entrants, args.metrics), groups=groups, despite=args.despite or ())
+    metrics, kinds = choose_metrics(entrants, args.metrics), kinds_of_queries(entrants[0].runs[0])
+    found = compared(entrants, metrics, queries=kinds, groups=groups, despite=args.despite or ())
     if args.output is not None:
         from pipelines.compare_page import write
 
@@ -45,6 +48,17 @@ def compare(args: argparse.Namespace) -> int:
     if args.output is not None:
         console().print(f"Slices, costs and plots: {args.output / 'index.html'}", markup=False, soft_wrap=True)
     return 0
+
+
+def kinds_of_queries(run: Run) -> pl.DataFrame | None:
+    """What kind of query each test query is: as the run has kept it, or from its data; None where these are gone."""
+    if run.queries is not None:
+        return run.queries
+    try:
+        fold = test_part(run, experiment_of(run))
+    except RecsysError:
+        return None
+    return described(fold.holdouts["test"], fold.train.counts)
 
 
 def choose_metrics(entrants: Sequence[Entrant], wanted: Sequence[str] | None) -> list[str]:

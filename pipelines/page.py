@@ -53,7 +53,7 @@ _CSS = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 28px 24px 48px; }
-h1 { font-size: 27px; margin: 0; line-height: 1.2; } h2 { font-size: 19px; margin: 38px 0 8px; }
+h3 { font-size: 15px; margin: 22px 0 6px; } h1 { font-size: 27px; margin: 0; line-height: 1.2; } h2 { font-size: 19px; margin: 38px 0 8px; }
 header p { margin: 6px 0 18px; } p { max-width: 78ch; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(220px, 45%), 1fr)); gap: 10px; }
 .tiles > div { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 10px 12px; }
@@ -66,7 +66,7 @@ figcaption { font-size: 13.5px; margin-top: 6px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; } th { font-weight: 600; }
 .n { text-align: right; white-space: nowrap; } table.facts { width: auto; min-width: 55%; }
-table.shaded td.n { padding-left: 8px; } td small { display: block; color: var(--faint); font-size: 12px; } td.lead { font-weight: 600; }
+td small, th small { display: block; color: var(--faint); font-size: 12px; font-weight: 400; }
 a { color: var(--accent); }
 .status { font-weight: 600; white-space: nowrap; }
 .red { color: var(--red); } .amber { color: var(--amber); } .green { color: var(--green); }

@@ -110,12 +110,18 @@ class Comparison:
 
 
 def compare(
-    entrants: Sequence[Entrant], metrics: Sequence[str], *, groups: pl.DataFrame | None = None, despite: Sequence[str] = ()
+    entrants: Sequence[Entrant],
+    metrics: Sequence[str],
+    *,
+    queries: pl.DataFrame | None = None,
+    groups: pl.DataFrame | None = None,
+    despite: Sequence[str] = (),
 ) -> Comparison:
     """Compare methods, the first as the baseline, on the test queries that all of them answered.
 
     Args:
         metrics: names of per-query metrics that all of them have.
+        queries: what kind of query each is (:func:`recsys.slices.described`). Default: what the baseline's run has kept.
         groups: columns that identify queries, and others: slices of one's own.
         despite: facts of :data:`SAME` that may differ.
 
@@ -133,7 +139,8 @@ def compare(
     distinct = {metric: homogeneous_groups(table, LEVEL) for metric, table in tables.items()}
     gaps = {metric: [table[0] - other for other in table[1:]] for metric, table in tables.items()}
     detectable = {metric: max(smallest_detectable_difference(gap, LEVEL) for gap in found) for metric, found in gaps.items() if found}
-    slices = tuple(_slices(entrants, metrics, values, groups))
+    kept = entrants[0].runs[0].queries if queries is None else queries
+    slices = tuple(_slices(entrants, metrics, values, kept, groups))
     return Comparison(tuple(entrants), tuple(metrics), len(values), tuple(rows), slices, distinct, detectable, disregarded, values)
 
 
@@ -153,6 +160,8 @@ def refuse_others(runs: Sequence[Run], despite: Sequence[str] = ()) -> list[str]
             )
         for name in SAME:
             one, two = (run.about["facts"]["test"].get(name) for run in (first, other))
+            if one is None or two is None:  # a run of a version that did not tell
+                continue
             if one != two and name not in despite:
                 raise RunError(_advice(first.id, other.id, name, one, two))
             if one != two:
@@ -217,10 +226,12 @@ def _difference(table: Values, base: Values) -> Difference:
     return paired_difference(table.mean(0), base.mean(0), LEVEL)
 
 
-def _slices(entrants: Sequence[Entrant], metrics: Sequence[str], values: pl.DataFrame, groups: pl.DataFrame | None) -> list[Slice]:
+def _slices(
+    entrants: Sequence[Entrant], metrics: Sequence[str], values: pl.DataFrame, queries: pl.DataFrame | None, groups: pl.DataFrame | None
+) -> list[Slice]:
     """On each slice the mean over queries and seeds, and the difference to the baseline."""
     keys = [name for name in values.columns if "@" not in name]
-    kinds = _kinds(entrants[0].runs[0], values.select(keys), groups)
+    kinds = _kinds(queries, values.select(keys), groups)
     found = []
     for kind, names in kinds.items():
         for value in _ordered(kind, names):
@@ -233,11 +244,11 @@ def _slices(entrants: Sequence[Entrant], metrics: Sequence[str], values: pl.Data
     return found
 
 
-def _kinds(run: Run, keys: pl.DataFrame, groups: pl.DataFrame | None) -> dict[str, pl.Series]:
+def _kinds(queries: pl.DataFrame | None, keys: pl.DataFrame, groups: pl.DataFrame | None) -> dict[str, pl.Series]:
     """For each kind of slice, the slice of every query."""
     kinds: dict[str, pl.Series] = {}
-    if run.queries is not None:
-        known = keys.join(run.queries, on=keys.columns, how="left", maintain_order="left")
+    if queries is not None:
+        known = keys.join(queries, on=keys.columns, how="left", maintain_order="left")
         kinds = {"popularity": by_popularity(known["depth"]), "history": by_history(known["history"])}
     if groups is not None:
         on = [name for name in keys.columns if name in groups.columns]
