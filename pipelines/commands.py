@@ -198,7 +198,10 @@ COMMANDS: dict[str, Command] = {
             "compare stored runs on the same test queries, with confidence intervals",
             "pipelines.compare:compare",
             [
-                argument("run", metavar="RUN", nargs="+", help="folders of runs, or their names below --runs; the first is the baseline"),
+                argument(
+                    "run", metavar="RUN", nargs="*", help="folders of runs, names below --runs or MLflow ids; the first is the baseline"
+                ),
+                argument("--query", metavar="FILTER", help="and the runs that an MLflow filter finds, such as \"tags.model = 'MF'\""),
                 argument("--metrics", metavar="NAME", nargs="+", help="metrics to compare (default: recall and ndcg of the runs)"),
                 argument(
                     "--output", metavar="DIR", type=Path, help="write a page with plots, and tables (Markdown, CSV, Parquet) there too"

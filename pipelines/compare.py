@@ -22,6 +22,7 @@ from recsys.ledger import Entry, Ledger, budgets
 from recsys.plan import standings
 from recsys.run import Run
 from recsys.slices import described
+from recsys.tracking.mlflow_runs import search
 
 MUCH = 3
 """Times as many configurations tried as for another method: enough to say so."""
@@ -29,9 +30,11 @@ MUCH = 3
 
 def compare(args: argparse.Namespace) -> int:
     """Print a table of methods, the first as the baseline; with ``--output`` a page and tables too."""
-    if len(args.run) < 2:
-        raise RunError(f"a comparison needs at least two runs, and {args.run[0]!r} is one; name another")
-    entrants = entrants_of(args.run, args.runs)
+    names = [*args.run, *(search(args.query) if args.query else [])]
+    if len(names) < 2:
+        found_one = f"{names[0]!r} is one" if names else "none is named"
+        raise RunError(f"a comparison needs at least two runs, and {found_one}; name another")
+    entrants = entrants_of(list(dict.fromkeys(names)), args.runs)
     groups = None if args.groups is None else groups_in(args.groups)
     metrics, kinds = choose_metrics(entrants, args.metrics), kinds_of_queries(entrants[0].runs[0])
     found = compared(entrants, metrics, queries=kinds, groups=groups, despite=args.despite or ())

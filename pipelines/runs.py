@@ -56,7 +56,7 @@ def _named(runs: Path, name: str, resume: bool) -> Path:
 
 
 def find_run(run: str, runs: Path) -> Path:
-    """The folder of a stored run, given by its path or its name.
+    """The folder of a stored run, given by its path, its name, or its id in MLflow.
 
     Raises:
         RunError: there is none.
@@ -64,6 +64,10 @@ def find_run(run: str, runs: Path) -> Path:
     for folder in (Path(run), runs / run):
         if (folder / RUN).is_file():
             return folder
+    if re.fullmatch(r"[0-9a-f]{32}", run):
+        from recsys.tracking.mlflow_runs import fetch
+
+        return fetch(run)
     names = names_in(runs)
     there = f"{runs} has {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}" if names else f"{runs} has none"
     raise RunError(f"no run at {run!r}; give the folder of a run or its name below --runs ({there}){suggestion(run, names)}")
