@@ -138,7 +138,8 @@ def compare(
         rows += _rows(entrants, metric, found)
     distinct = {metric: homogeneous_groups(table, LEVEL) for metric, table in tables.items()}
     gaps = {metric: [table[0] - other for other in table[1:]] for metric, table in tables.items()}
-    detectable = {metric: max(smallest_detectable_difference(gap, LEVEL) for gap in found) for metric, found in gaps.items() if found}
+    enough = {metric: found for metric, found in gaps.items() if found and min(np.isfinite(gap).sum() for gap in found) > 2}
+    detectable = {metric: max(smallest_detectable_difference(gap, LEVEL) for gap in found) for metric, found in enough.items()}
     kept = entrants[0].runs[0].queries if queries is None else queries
     slices = tuple(_slices(entrants, metrics, values, kept, groups))
     return Comparison(tuple(entrants), tuple(metrics), len(values), tuple(rows), slices, distinct, detectable, disregarded, values)
