@@ -22,6 +22,7 @@ The scores of a model without vectors are the scores of record.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -31,6 +32,7 @@ from recsys import bfloat16
 from recsys.data.log import Histories
 from recsys.errors import RecsysError
 from recsys.recommender import Recommender
+from recsys.threads import share
 
 CHUNK = 64
 """Items whose maximum is taken together."""
@@ -269,7 +271,14 @@ class _Screen:
             yield first, tile
 
     def _record(self, query: Tensor, row: Tensor, item: Tensor) -> Tensor:
-        """Scores of record of pairs, some at a time."""
+        """Scores of record of pairs; on a CPU in one pass, else some at a time."""
+        if all(x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) for x in (query, self.items)):
+            from recsys import ranking_kernel
+
+            out = torch.empty(len(row), dtype=torch.float64)
+            arrays = (x.detach().contiguous().numpy() for x in (query, self.items, row, item, out))
+            share(partial(ranking_kernel.records, *arrays), len(row), worth=len(row) * query.shape[1] >= 1 << 16)
+            return out
         step = max(1, (1 << 20) // max(1, query.shape[1]))
         pairs = zip(row.split(step), item.split(step), strict=True)  # type: ignore[no-untyped-call]
         return torch.cat([dot(query[r], self.items[i]) for r, i in pairs])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from recsys import bfloat16, ranking
+from recsys import bfloat16, ranking, ranking_kernel
 from recsys.data.log import Histories, Log
 from recsys.errors import RecsysError
 from recsys.ranking import dot, rank
@@ -323,6 +323,17 @@ def test_bfloat16_gives_way_where_it_is_too_rough(monkeypatch: pytest.MonkeyPatc
         found = rank(model, queries(60), 5, mask_seen=False, block=20)
         assert set(products) == kinds and products.count(torch.bfloat16) <= (3 if model is spread else 1)
         np.testing.assert_array_equal(found.items.numpy(), brute(dot(model.query[:, None], model.items[None]).numpy(), 5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("width", [0, 1, 2, 3, 5, 8, 13, 64, 65, 127])
+def test_scores_of_record_are_the_same_compiled_and_not(width: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(width)
+    query, items = torch.randn(20, width).to(dtype), torch.randn(30, width).to(dtype)
+    row, item = torch.randint(20, (500,)), torch.randint(30, (500,))
+    out = torch.empty(500, dtype=torch.float64)
+    ranking_kernel.records(*(x.numpy() for x in (query, items, row, item, out)), 0, 500)
+    assert out.equal(dot(query[row], items[item]))
 
 
 def test_dot_is_exact_where_float64_is() -> None:
