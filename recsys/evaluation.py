@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +51,9 @@ class Evaluation:
             far as training knows them, which the data must say (``Coat(keep_shown=True)``). Numbers of the two are not comparable.
         mask_seen: never recommend an item of the query's own history. None: yes for users, no for sessions, where
             repeated clicks are part of the task. The policy used is stored with the result.
+        unknown: relevant items that training does not know, and that no model can recommend: "miss", they stay in the denominators; or
+            "drop", for parity with code that removes them from the test part: queries with nothing else are left out. Numbers of the two
+            are not comparable.
         block: queries scored at a time. Time and memory depend on it, results do not.
 
     Raises:
@@ -65,14 +68,18 @@ class Evaluation:
         select: str = "ndcg@20",
         among: Literal["catalogue", "shown"] = "catalogue",
         mask_seen: bool | None = None,
+        unknown: Literal["miss", "drop"] = "miss",
         block: int = 256,
     ) -> None:
         if block < 1:
             raise ConfigError(f"evaluation.block is {block}; it must be at least 1 query")
         if among not in ("catalogue", "shown"):
             raise ConfigError(f"evaluation.among is {among!r}; allowed are 'catalogue' and 'shown'")
+        if unknown not in ("miss", "drop"):
+            raise ConfigError(f"evaluation.unknown is {unknown!r}; allowed are 'miss' and 'drop'")
         self.metrics, self.select, self.mask_seen, self.block = list(metrics), select, mask_seen, block
         self.among: Literal["catalogue", "shown"] = among
+        self.unknown: Literal["miss", "drop"] = unknown
         found = [metric(text) for text in self.metrics]
         names = [m.name for m in found]
         if twice := sorted({n for n in names if names.count(n) > 1}):
@@ -99,6 +106,10 @@ class Evaluation:
     def selector(self) -> str:
         """The name under which the value of ``select`` stands in a summary."""
         return metric(self.select).name
+
+    def asked(self, holdout: Holdout) -> Holdout:
+        """The same queries, without relevant items that do not count."""
+        return holdout if self.unknown == "miss" else replace(holdout, unknown=torch.zeros_like(holdout.unknown))
 
     def masks(self, owner_kind: OwnerKind) -> bool:
         """The masking policy for this kind of owner."""
@@ -154,6 +165,7 @@ def evaluate(
             metric looks at the training log and ``train`` is None.
     """
     evaluation = evaluation or Evaluation()
+    given, holdout = holdout, evaluation.asked(holdout)
     if evaluation.among == "shown" and holdout.shown is None:
         raise RecsysError("evaluation.among is 'shown', and these data do not say what was shown to whom; rank the catalogue")
     among = holdout.shown if evaluation.among == "shown" else None
@@ -166,7 +178,7 @@ def evaluate(
     counts, histories, block = counts.cpu().long(), holdout.histories, evaluation.block
     ranked = blocks(recommender, histories, deepest + 1, mask_seen=masks, candidates=allowed, among=among, block=block)
     book = _entered(_together(ranked, MEASURED), ranked_whole, holdout, counts, owners)
-    facts = _facts(holdout, evaluation, measures, masks, int(allowed.sum())) | book.facts()
+    facts = _facts(given, evaluation, measures, masks, int(allowed.sum())) | book.facts()
     drawn = [m for m in measures if isinstance(m, Sampled)]
     columns = book.values | _of_samples(drawn, recommender, holdout, counts, allowed, owners, mask_seen=masks, block=block)
     summary = book.summary(allowed) | {m.name: mean(columns[m.name]) for m in drawn}
@@ -199,6 +211,7 @@ def evaluate_lists(
     if drawn := [m.name for m in measures if isinstance(m, Sampled)]:
         raise RecsysError(f"{drawn[0]} ranks sampled candidates, and given lists rank none; leave it out")
     whole = [m for m in measures if not isinstance(m, Sampled)]
+    given, holdout = holdout, evaluation.asked(holdout)
     _check_lists(lists, holdout, len(counts))
     deepest = max(m.k for m in whole)
     counts, items = counts.cpu().long(), lists.long()
@@ -206,7 +219,7 @@ def evaluate_lists(
     scores = -torch.arange(deepest + 1).double().expand(items.shape).masked_fill(items < 0, torch.inf)
     parts = (Ranked(items[at : at + MEASURED], scores[at : at + MEASURED]) for at in range(0, len(items), MEASURED))
     book = _entered(parts, whole, holdout, counts, _owners(measures, train))
-    facts = _facts(holdout, evaluation, measures, evaluation.masks(owner_kind), len(counts)) | book.facts()
+    facts = _facts(given, evaluation, measures, evaluation.masks(owner_kind), len(counts)) | book.facts()
     facts |= {"lists": "given", "ties": "not known", "tie_share": {}, "seen_share": _seen_share(lists, holdout.histories)}
     values = {name: pl.Series(name, column.numpy()) for name, column in book.values.items()}
     allowed = torch.ones(len(counts), dtype=torch.bool)
@@ -401,14 +414,14 @@ def _relevant_pairs(holdout: Holdout, rows: slice, num_items: int) -> Tensor:
 
 def _facts(holdout: Holdout, evaluation: Evaluation, measures: list[AnyMetric | Sampled], masks: bool, candidates: int) -> dict[str, Any]:
     relevant, unknown = int(holdout.relevant().sum()), int(holdout.unknown.sum())
-    counted = int((holdout.relevant() > 0).sum())
+    counted = int((evaluation.asked(holdout).relevant() > 0).sum())
     histories = holdout.histories
     return {
         "queries": counted,
         "left_out": len(holdout) - counted,
         "cold": int(((histories.lengths() == 0) & (histories.owner < 0)).sum()),
         "relevant": relevant,
-        "unknown": "miss",
+        "unknown": evaluation.unknown,
         "unknown_share": unknown / relevant if relevant else 0.0,
         "mask_seen": masks,
         "among": evaluation.among,

@@ -57,9 +57,12 @@ def verify(run: Run, experiment: Experiment, *, cache: Path | None = None) -> li
 
 
 def _configuration(run: Run, experiment: Experiment) -> Check:
-    if experiment.fingerprint() == run.about["fingerprint"]:
-        return Check("configuration", "ok", f"its fingerprint is that of the record ({run.about['fingerprint']})")
-    return Check("configuration", "wrong", f"its fingerprint is {experiment.fingerprint()}, and the record says {run.about['fingerprint']}")
+    known, own = run.about["fingerprint"], fingerprint(run.about["spec"])
+    if own != known:
+        return Check("configuration", "wrong", f"its fingerprint is {own}, and the record says {known}")
+    if experiment.fingerprint() != known:
+        return Check("configuration", "changed", "as recorded; parts have other options now than when the run was made")
+    return Check("configuration", "ok", f"its fingerprint is that of the record ({known})")
 
 
 def _data(run: Run, data: Prepared) -> Check:

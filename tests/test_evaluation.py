@@ -14,7 +14,7 @@ from torch import Tensor
 from recsys import evaluation
 from recsys.data.log import Histories, Holdout, Log
 from recsys.errors import ConfigError, RecsysError
-from recsys.evaluation import DEFAULT_METRICS, Evaluated, Evaluation, batch_means, evaluate, mean
+from recsys.evaluation import DEFAULT_METRICS, Evaluated, Evaluation, batch_means, evaluate, evaluate_lists, mean
 from recsys.part import build, spec
 
 
@@ -224,6 +224,32 @@ def test_written_values_are_those_in_memory(tmp_path: Path) -> None:
     found.write(tmp_path / "test.parquet")
     assert pl.read_parquet(tmp_path / "test.parquet").equals(found.per_query)
     assert [p.name for p in tmp_path.iterdir()] == ["test.parquet"]
+
+
+def test_unknown_items_are_misses_or_dropped() -> None:
+    """Query 0 finds its one known item and has one unknown; query 1 has an unknown one alone."""
+    histories = Histories.of([[], []], torch.arange(2))
+    part = Holdout(histories, torch.tensor([2]), torch.tensor([0, 1, 1]), torch.tensor([1, 1]), pl.DataFrame({"user": [0, 1]}))
+    table = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+
+    class Table:
+        def vectors(self, histories: Histories) -> None:
+            return None
+
+        def scores(self, histories: Histories) -> Tensor:
+            return table[histories.owner]
+
+    found = {}
+    for unknown in ("miss", "drop"):
+        plan = Evaluation(metrics=["recall@1"], select="recall@1", unknown=unknown)
+        for lists in (False, True):
+            options = {"counts": torch.ones(3), "owner_kind": "user", "evaluation": plan}
+            made = evaluate_lists(torch.tensor([[2], [0]]), part, **options) if lists else evaluate(Table(), part, **options)
+            found[unknown, lists] = (made.summary["recall@1"], made.facts["queries"], made.facts["unknown"], made.facts["unknown_share"])
+    assert found["miss", False] == found["miss", True] == (0.25, 2, "miss", 2 / 3)
+    assert found["drop", False] == found["drop", True] == (1.0, 1, "drop", 2 / 3)
+    with pytest.raises(ConfigError, match="allowed are 'miss' and 'drop'"):
+        Evaluation(unknown="keep")
 
 
 def test_batch_means_by_hand() -> None:
