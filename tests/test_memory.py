@@ -15,7 +15,7 @@ kept = keep_freed()
 for _ in range(2):
     torch.ones(20_000_000)  # 80 MB, freed at once
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(20):
     torch.ones(20_000_000)
 print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -30,10 +30,10 @@ def run(**variables: str) -> tuple[bool, int]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
 def test_large_blocks_are_not_faulted_in_again() -> None:
     kept, faults = run()
-    assert kept and faults < 2_000  # each block has 19,532 pages
+    assert kept and faults < 100_000  # twenty blocks of 19,532 pages; the heap may change its place a few times
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
 def test_what_the_user_set_stays() -> None:
     kept, faults = run(MALLOC_MMAP_THRESHOLD_="1000000")
-    assert not kept and faults > 50_000
+    assert not kept and faults > 300_000
