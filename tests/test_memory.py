@@ -29,7 +29,7 @@ def run(**variables: str) -> tuple[bool, int]:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a setting of glibc")
 def test_large_blocks_are_not_faulted_in_again() -> None:
-    """Twenty blocks have 390,640 pages. Some are faulted in where the heap moves, or the system takes idle pages back: the best of three."""
+    """Twenty blocks have 390,640 pages. Some are faulted in where the heap moves or idle pages are taken back: the best of three."""
     found = [run() for _ in range(3)]
     assert all(kept for kept, _ in found) and min(faults for _, faults in found) < 100_000
 
