@@ -304,14 +304,11 @@ class _Screen:
             self._size(len(items))
             self.items = items
             self.floats = nn.functional.pad(items.float(), (0, 0, 0, -len(items) % CHUNK))
-            exact = items.double()
-            self.largest = float(exact.norm(dim=1).max()) if items.numel() else 0.0
+            self.largest, self.lost, self.half = _longest(items), 0.0, None
             self.check(self.largest < torch.inf)
-            self.half = (
-                self.floats.bfloat16() if items.device.type == "cpu" and bfloat16.is_fast(items.device) and self.largest < 1e18 else None
-            )
-            if self.half is not None and items.numel():
-                self.lost = float((exact - self.half[: len(items)].double()).norm(dim=1).max())
+            if items.device.type == "cpu" and bfloat16.is_fast(items.device) and self.largest < 1e18:
+                self.half = self.floats.bfloat16()
+                self.lost = _longest(items, self.half)
 
     def _size(self, num_items: int) -> None:
         if self.expected is not None and num_items != self.expected:
@@ -401,6 +398,15 @@ def _below(values: Tensor) -> Tensor:
     """float32 [Q, 1], no larger than the float64 values."""
     single = values.float()[:, None]
     return torch.nextafter(single, torch.full_like(single, -torch.inf))
+
+
+def _longest(vectors: Tensor, rounded: Tensor | None = None) -> float:
+    """The largest norm of the rows in float64, or of what is lost from them in ``rounded``; nan if one is. Some rows at a time."""
+    found = [0.0]
+    for at in range(0, len(vectors), 1 << 15):
+        part = vectors[at : at + (1 << 15)].double()
+        found.append(float((part if rounded is None else part - rounded[at : at + len(part)].double()).norm(dim=1).max()))
+    return float(torch.tensor(found, dtype=torch.float64).max())
 
 
 def _widened(values: Tensor, rounding: float) -> Tensor:
