@@ -151,6 +151,8 @@ def refuse_others(runs: Sequence[Run], despite: Sequence[str] = ()) -> list[str]
     Raises:
         RunError: naming two runs, what differs between them, and what to do.
     """
+    if unknown := [name for name in despite if name not in SAME]:
+        raise RunError(f"--despite {unknown[0]}: no such fact of a test; those that must agree are {', '.join(SAME)}")
     first, found = runs[0], []
     for other in runs[1:]:
         one, two = (run.about["data"]["fingerprint"] for run in (first, other))

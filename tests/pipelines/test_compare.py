@@ -125,6 +125,8 @@ def test_what_does_not_compare_is_refused(other: Any, message: str) -> None:
 def test_a_difference_that_is_accepted_is_said() -> None:
     found = of(run("a", [1, 2], [1.0, 0.0]), run("b", [1, 2], [1.0, 1.0], candidates=9), despite=["candidates"])
     assert "These numbers do not mean the same: candidates differs: 10 for a, 9 for b." in notes(found)
+    with pytest.raises(RunError, match="--despite candidate: no such fact of a test; those that must agree are queries, mask_seen"):
+        of(run("a", [1, 2], [1.0, 0.0]), run("b", [1, 2], [1.0, 1.0]), despite=["candidate"])
 
 
 def test_a_tuned_method_beside_an_untuned_one_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
