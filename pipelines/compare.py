@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pipelines.classes import listing, suggestion
 from pipelines.evaluate import test_part
-from pipelines.runs import entrants_of, experiment_of
+from pipelines.runs import entrants_of, experiment_of, read_table
 from pipelines.tables import console, difference, duration, p_value, plain_table, with_interval
 from recsys.comparison import LEVEL, Comparison, Entrant, Row, Slice
 from recsys.comparison import compare as compared
@@ -35,18 +35,19 @@ def compare(args: argparse.Namespace) -> int:
         found_one = f"{names[0]!r} is one" if names else "none is named"
         raise RunError(f"a comparison needs at least two runs, and {found_one}; name another")
     entrants = entrants_of(list(dict.fromkeys(names)), args.runs)
-    groups = None if args.groups is None else groups_in(args.groups)
+    groups = None if args.groups is None else read_table(args.groups, "--groups")
     metrics, kinds = choose_metrics(entrants, args.metrics), kinds_of_queries(entrants[0].runs[0])
     found = compared(entrants, metrics, queries=kinds, groups=groups, despite=args.despite or ())
+    said = notes(found)
     if args.output is not None:
         from pipelines.compare_page import write
 
-        write(args.output, found, notes(found))
+        write(args.output, found, said)
     if args.json:
         print(json.dumps(finite(as_json(found))))
         return 0
     console().print(comparison_table(found))
-    for line in notes(found):
+    for line in said:
         console().print(line, markup=False)
     if args.output is not None:
         console().print(f"Slices, costs and plots: {args.output / 'index.html'}", markup=False, soft_wrap=True)
@@ -88,18 +89,6 @@ def choose_metrics(entrants: Sequence[Entrant], wanted: Sequence[str] | None) ->
 def measured(run: Run) -> list[str]:
     """The metrics that a run has for each test query."""
     return [name for name in run.per_query.columns if "@" in name]
-
-
-def groups_in(path: object) -> pl.DataFrame:
-    """A table of the user's groups, Parquet or CSV.
-
-    Raises:
-        RunError: it cannot be read.
-    """
-    try:
-        return pl.read_parquet(str(path)) if str(path).endswith(".parquet") else pl.read_csv(str(path))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise RunError(f"--groups {path} cannot be read as Parquet or CSV: {error}") from None
 
 
 def as_json(found: Comparison) -> dict[str, object]:

@@ -21,7 +21,8 @@ def forest(found: Comparison, metric: str) -> str:
             within = row.both or row.mean
             colour = SECOND if row.entrant == found.baseline.name else ACCENT
             axes.plot([within.low, within.high], [y, y], color=colour, lw=2, solid_capstyle="butt")
-            axes.plot(list(row.seeds), [y] * len(row.seeds), ls="", marker="|", ms=9, color=FAINT) if len(row.seeds) > 1 else None
+            if len(row.seeds) > 1:
+                axes.plot(list(row.seeds), [y] * len(row.seeds), ls="", marker="|", ms=9, color=FAINT)
             axes.plot([within.mean], [y], "o", ms=6, color=colour)
         low = min((row.both or row.mean).low for row in rows)
         high = max((row.both or row.mean).high for row in rows)

@@ -16,14 +16,12 @@ from pipelines.tables import console, number, plain_table, with_interval
 from recsys import foreign
 from recsys.catalog import Catalog
 from recsys.errors import RunError
-from recsys.evaluation import Evaluated, Evaluation, batch_means
+from recsys.evaluation import Evaluated, batch_means
 from recsys.evaluation import evaluate as measure
 from recsys.files import finite
 from recsys.ledger import Ledger
-from recsys.part import knobs
 from recsys.propensity import Propensity
 from recsys.run import Run
-from recsys.statistics import interval
 from recsys.unbiased import Gain, Unbiased, estimate, gains, pairs, propensities
 
 if TYPE_CHECKING:
@@ -37,22 +35,31 @@ def evaluate(args: argparse.Namespace) -> int:
         from pipelines.given_lists import evaluate_lists
 
         return evaluate_lists(args)
+    if args.name is not None:
+        raise RunError("--name keeps lists that are given with --lists; a stored run has a name")
     (run,) = load_runs([args.run], args.runs)
     measured, fold = evaluated_again(run, args.metrics)
+    show(args, run.id, measured, fold, seed=int(run.about["spec"]["seed"]))
+    return 0
+
+
+def show(args: argparse.Namespace, name: str, measured: Evaluated, fold: Fold, *, seed: int, remarks: Sequence[str] = ()) -> None:
+    """Print what was measured on a fold, as a table or as JSON, and beside it what the options ask for."""
     batched = batch_means(measured.per_query, args.batches_of) if args.batches_of is not None else {}
     theirs = {} if args.as_library is None else as_library(args.as_library, measured, fold)
     estimates = {} if args.unbiased is None else unbiased(args.unbiased, args.clip, measured, fold)
     if args.json:
-        ours = {f"test/{name}": value for name, value in {**measured.summary, **batched}.items()}
-        more = ({args.as_library: theirs} if theirs else {}) | {name: asdict(found) for name, found in estimates.items()}
-        print(json.dumps(finite({"run": run.id, "metrics": ours} | more)))
-        return 0
-    console().print(evaluated_table(run.id, measured, batched, seed=int(run.about["spec"]["seed"])))
+        ours = {f"test/{metric}": value for metric, value in {**measured.summary, **batched}.items()}
+        more = ({args.as_library: theirs} if theirs else {}) | {metric: asdict(found) for metric, found in estimates.items()}
+        print(json.dumps(finite({"run": name, "metrics": ours} | more)))
+        return
+    console().print(evaluated_table(name, measured, batched, seed=seed))
+    for line in remarks:
+        console().print(line, markup=False)
     if theirs:
         print_theirs(args.as_library, theirs)
     if estimates:
         print_unbiased(args.unbiased, estimates)
-    return 0
 
 
 def evaluated_again(run: Run, metrics: list[str] | None = None) -> tuple[Evaluated, Fold]:
@@ -63,9 +70,7 @@ def evaluated_again(run: Run, metrics: list[str] | None = None) -> tuple[Evaluat
         RunError: the data are not those the run was tested on.
     """
     experiment = experiment_of(run)
-    evaluation = experiment.evaluation
-    if metrics:
-        evaluation = Evaluation(**(knobs(evaluation) | {"metrics": metrics}))
+    evaluation = experiment.evaluation.with_metrics(metrics)
     fold = test_part(run, experiment)
     looked_at(run, experiment, evaluation.metrics)
     train, holdout = fold.train, fold.holdouts["test"]
@@ -165,11 +170,9 @@ def looked_at(run: Run, experiment: Experiment, metrics: Sequence[str]) -> None:
 def evaluated_table(name: str, measured: Evaluated, batched: dict[str, float], *, seed: int) -> Any:
     """The metrics with their intervals; ``batched``: means of batch means."""
     table = plain_table(f"{name}, test", "metric", "value", "95 % interval")
+    intervals = measured.intervals(seed)
     for metric, value in measured.summary.items():
-        within = ""
-        if metric in measured.per_query.columns:
-            found = interval(measured.per_query[metric], seed=seed)
-            within = f"{number(found.low)} to {number(found.high)}"
+        within = f"{number(intervals[metric].low)} to {number(intervals[metric].high)}" if metric in intervals else ""
         table.add_row(metric, number(value), within)
     for metric, value in batched.items():
         table.add_row(metric, number(value), "mean of batch means")

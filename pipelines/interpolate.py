@@ -11,10 +11,8 @@ from pipelines.runs import experiment_of, load_runs
 from pipelines.tables import console, number, plain_table
 from recsys.comparison import refuse_others
 from recsys.errors import RunError
-from recsys.evaluation import Evaluation
 from recsys.files import finite
 from recsys.interpolation import interpolate as mixed
-from recsys.part import knobs
 
 
 def interpolate(args: argparse.Namespace) -> int:
@@ -24,9 +22,7 @@ def interpolate(args: argparse.Namespace) -> int:
     first, second = load_runs([args.first, args.second], args.runs)
     refuse_others([first, second])
     experiment = experiment_of(first)
-    evaluation = experiment.evaluation
-    if args.metrics:
-        evaluation = Evaluation(**(knobs(evaluation) | {"metrics": args.metrics}))
+    evaluation = experiment.evaluation.with_metrics(args.metrics)
     fold = test_part(first, experiment)
     shares = [n / (args.points - 1) for n in range(args.points)]
     looked_at(first, experiment, evaluation.metrics)

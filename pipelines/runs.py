@@ -14,6 +14,8 @@ from recsys.errors import RunError
 from recsys.run_folder import RUN, find, new_folder, writable
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from recsys.comparison import Entrant
     from recsys.experiment import Experiment
     from recsys.run import Run
@@ -64,9 +66,9 @@ def find_run(run: str, runs: Path) -> Path:
     for folder in (Path(run), runs / run):
         if (folder / RUN).is_file():
             return folder
-    if re.fullmatch(r"[0-9a-f]{32}", run):
-        from recsys.tracking.mlflow_runs import fetch
+    from recsys.tracking.mlflow_runs import fetch, is_run_id
 
+    if is_run_id(run):
         return fetch(run)
     names = names_in(runs)
     there = f"{runs} has {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}" if names else f"{runs} has none"
@@ -119,6 +121,22 @@ def experiment_of(run: Run) -> Experiment:
         return Experiment(**build(run.about["spec"]))
     except (ValueError, TypeError) as error:
         raise RunError(f"the experiment of {run.id} cannot be made again: {error}; its classes must be importable and unchanged") from None
+
+
+def read_table(path: Path, option: str) -> pl.DataFrame:
+    """The table in a Parquet, CSV or TSV file that an option names.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    import polars as pl
+
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path)
+        return pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise RunError(f"{option} {path} cannot be read as Parquet, CSV or TSV: {error}") from None
 
 
 def names_in(runs: Path) -> list[str]:

@@ -56,18 +56,14 @@ def train_seeds(args: argparse.Namespace, tree: Mapping[str, Any], seeds: Sequen
         path = folder / f"seed-{seed}"
         run = run_in(path, experiment, group=stem_of(args.config), tracking=args.tracking, resume=args.resume and (path / RUN).exists())
         runs.append(run)
-    write(folder, runs)
-    if args.json:
-        print(json.dumps({"run": folder.name, **files.finite(summary(runs))}))
-    else:
-        report(folder, runs)
-    return 0
-
-
-def write(folder: Path, runs: Sequence[Run]) -> None:
-    """``seeds.json``: which runs there are, and what they say together."""
-    files.write_json(folder / SEEDS, {"runs": [run.id for run in runs], **summary(runs)})
+    together = summary(runs)
+    files.write_json(folder / SEEDS, {"runs": [run.id for run in runs], **together})
     files.write_text(folder / CONFIG, (runs[0].folder / CONFIG).read_text())
+    if args.json:
+        print(json.dumps({"run": folder.name, **files.finite(together)}))
+    else:
+        report(folder, together)
+    return 0
 
 
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
@@ -92,10 +88,9 @@ def intervals(runs: Sequence[Run], metric: str) -> dict[str, Interval]:
     return over | ({"both": interval_over("both", table)} if len(runs) > 1 else {})
 
 
-def report(folder: Path, runs: Sequence[Run]) -> None:
-    """A table, seed by seed and together."""
-    together = summary(runs)
-    names = [f"seed {run.about['spec']['seed']}" for run in runs]
+def report(folder: Path, together: Mapping[str, Any]) -> None:
+    """A table of a :func:`summary`, seed by seed and together."""
+    names = [f"seed {seed}" for seed in next(iter(together["metrics"].values()))["seeds"]]
     table = plain_table(
         f"{folder.name}: {duration(together['seconds'])}", "metric", *names, "mean", "over queries", "over queries and seeds"
     )

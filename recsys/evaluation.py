@@ -19,9 +19,10 @@ from recsys.data.log import Histories, Holdout, Log, OwnerKind
 from recsys.errors import ConfigError, RecsysError
 from recsys.metrics.base import AnyMetric, ListMetric, Metric, Ranking, metric
 from recsys.metrics.sampled import DRAWN, Sampled
-from recsys.part import spec
+from recsys.part import knobs, spec
 from recsys.ranking import Ranked, blocks
 from recsys.recommender import Recommender
+from recsys.statistics import Interval, interval
 
 DEFAULT_METRICS = [
     "recall@10",
@@ -93,6 +94,10 @@ class Evaluation:
         if not chosen.higher_is_better:
             raise ConfigError(f"evaluation.select is {select!r}, and higher is not better there; choose for instance 'ndcg@20'")
 
+    def with_metrics(self, metrics: list[str] | None) -> Evaluation:
+        """The same rules for other metrics; itself for none."""
+        return Evaluation(**(knobs(self) | {"metrics": metrics})) if metrics else self
+
     def needs(self) -> dict[str, str]:
         return {"shown": "it ranks the items that were shown"} if self.among == "shown" else {}
 
@@ -126,6 +131,10 @@ class Evaluated:
     per_query: pl.DataFrame = field(repr=False)
     lists: Tensor = field(repr=False)
     facts: dict[str, Any] = field(repr=False)
+
+    def intervals(self, seed: int) -> dict[str, Interval]:
+        """The bootstrap interval of each per-query metric's mean."""
+        return {name: interval(self.per_query[name], seed=seed) for name in self.summary if name in self.per_query.columns}
 
     def write(self, path: Path) -> None:
         """Writes ``per_query`` as Parquet, whole or not at all."""

@@ -149,6 +149,10 @@ class Experiment:
         del described["fit"]["init_args"]["checkpoint_seconds"], described["evaluation"]["init_args"]["block"]
         return fingerprint(described)
 
+    def split_fingerprint(self) -> str:
+        """Of splitter, cleaning and split seed."""
+        return fingerprint({"split": self.split, "clean": list(self.clean), "seed": self.split_seed})
+
     def method(self) -> str:
         """The classes of model, sampler and loss, in words."""
         return ", ".join(compatibility.title(part) for part in (self.model, self.sampler, self.loss) if part is not None)

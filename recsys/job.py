@@ -19,13 +19,11 @@ from recsys.evaluation import Evaluated, evaluate
 from recsys.learner import Learner, NonFiniteLoss, Trace
 from recsys.ledger import Ledger
 from recsys.metrics import metric
-from recsys.part import fingerprint
 from recsys.progress import Progress, Silent
 from recsys.recommender import ClosedForm, Recommender
 from recsys.run import Run, model_of, read_stored, write_model
 from recsys.run_folder import LISTS, MODEL, PROGRESS, QUERIES, RunFolder, writable
 from recsys.slices import described
-from recsys.statistics import interval
 from recsys.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -77,13 +75,12 @@ class Job:
             raise RunError(
                 f"the data have changed since {self.folder.path} was begun; a run goes on with the same data only, start a new one"
             )
-        split = fingerprint({"split": experiment.split, "clean": list(experiment.clean), "seed": experiment.split_seed})
         audited = audit(data, seed=experiment.split_seed)
         if audited.status == "red":
             red = ", ".join(check.name for check in audited.checks if check.status == "red")
             self.progress.say(f"the leak audit is red ({red}): the numbers do not mean what the split promises; see recsys data audit")
         data = experiment.with_noise(data)  # after the audit, which is of the split
-        known = {"fingerprint": data.fingerprint, "split_fingerprint": split}
+        known = {"fingerprint": data.fingerprint, "split_fingerprint": experiment.split_fingerprint()}
         self.about["data"] = {**known, "report": data.report, "audit": audited.to_json()}
         self.folder.write_about(self.about)
         self.ledger = Ledger(data.fingerprint, None if self.cache is None else self.cache / "ledgers")
@@ -129,9 +126,7 @@ class Job:
         measured = self._measure(model_of(read_stored(path), self.about["spec"]["model"], path, device), fold, "test")
         measured.write_lists(path / LISTS)
         files.replace(path / QUERIES, described(fold.holdouts["test"], fold.train.counts).write_parquet)
-        columns = [name for name in measured.summary if name in measured.per_query.columns]
-        intervals = {f"test/{name}": interval(measured.per_query[name], seed=self.experiment.seed) for name in columns}
-        self.about["intervals"] = {name: [found.low, found.high] for name, found in intervals.items()}
+        self.about["intervals"] = {f"test/{name}": [x.low, x.high] for name, x in measured.intervals(self.experiment.seed).items()}
 
     # ------------------------------------------------------------------------------------------------ training and measuring
     def _train(self, phase: str, fold: Fold, replay: Trace | None) -> Learner | ClosedForm:

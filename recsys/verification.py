@@ -73,7 +73,7 @@ def _data(run: Run, data: Prepared) -> Check:
 
 
 def _split(run: Run, experiment: Experiment) -> Check:
-    found = fingerprint({"split": experiment.split, "clean": list(experiment.clean), "seed": experiment.split_seed})
+    found = experiment.split_fingerprint()
     known = run.about["data"]["split_fingerprint"]
     same = found == known
     return Check("split", "ok" if same else "wrong", "as recorded" if same else f"its fingerprint is {found}, and the record says {known}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,17 @@ from typing import Any
 from recsys import files
 from recsys.errors import RunError
 from recsys.tracking.file import FileTracker, read
-from recsys.tracking.mlflow_store import artifact_location, chunks, clean_name, cut, has_run, import_mlflow, make_experiment, one_line
+from recsys.tracking.mlflow_store import (
+    address,
+    artifact_location,
+    chunks,
+    clean_name,
+    cut,
+    has_run,
+    import_mlflow,
+    make_experiment,
+    one_line,
+)
 from recsys.tracking.protocol import Status, check_status, flatten
 
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000  # MLflow's limits, in characters
@@ -124,8 +133,7 @@ class MLflowTracker:
     @property
     def store(self) -> str:
         """The address of the store that is used: ``uri``, or what stands for it."""
-        uri = self.uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}" if uri.startswith("sqlite:///") else uri
+        return address(self.uri)
 
     def open(self) -> str:
         """Begins or continues the run, and returns its MLflow id. Further calls return the id again."""

@@ -12,7 +12,7 @@ from typing import Any
 from recsys.data.download import cache_root
 from recsys.errors import RunError
 from recsys.run_folder import RUN
-from recsys.tracking.mlflow_store import import_mlflow, one_line
+from recsys.tracking.mlflow_store import address, import_mlflow, one_line
 
 
 def is_run_id(text: str) -> bool:
@@ -79,5 +79,4 @@ def _into(folder: Path, name: str) -> None:
 
 
 def _client(uri: str | None) -> Any:
-    mlflow = import_mlflow()
-    return mlflow.MlflowClient(uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}")
+    return import_mlflow().MlflowClient(address(uri))

@@ -32,6 +32,12 @@ def import_mlflow() -> Any:
     return mlflow
 
 
+def address(uri: str | None) -> str:
+    """Of the store that is used: ``uri``, else the variable MLFLOW_TRACKING_URI, else ``mlflow.db`` in the working directory."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}" if uri.startswith("sqlite:///") else uri
+
+
 def has_run(client: Any, run_id: str) -> bool:
     """Whether the store has this run."""
     from mlflow.exceptions import MlflowException

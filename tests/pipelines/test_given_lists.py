@@ -128,12 +128,15 @@ def test_estimates_for_all_relevant_items(place: Path, capsys: pytest.CaptureFix
     for name in ("recall@5", "dcg@3"):  # with equal propensities all estimates are the naive one
         assert found[name]["snips"]["mean"] == pytest.approx(found[name]["naive"]["mean"])
         assert found[name]["effective"] == pytest.approx(found[name]["pairs"])
+    lists().write_parquet("lists.parquet")
+    assert said(capsys, "mf", "--lists", "lists.parquet", "--unbiased", "{ItemPowerLaw: {power: 0.0}}")["recall@5"] == found["recall@5"]
     found = said(capsys, "mf", "--unbiased", "ItemPowerLaw")
     assert found["recall@5"]["effective"] < found["recall@5"]["pairs"]
     assert cli.main(["evaluate", "mf", "--unbiased", "ItemPowerLaw", "--metrics", "recall@5"]) == 0
     assert "if all relevant items had been observed" in capsys.readouterr().out
     for argv, message in (
         (["--unbiased", "PowerLaw"], "ItemPowerLaw"),
+        (["--name", "kept"], "--name keeps lists that are given with --lists"),
         (["--unbiased", "ItemPowerLaw", "--clip", "2"], "clip is 2.0"),
     ):
         assert cli.main(["evaluate", "mf", *argv]) == 2
