@@ -22,6 +22,7 @@ The scores of a model without vectors are the scores of record.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -106,12 +107,9 @@ def blocks(
     """
     if k < 1 or block < 1:
         raise ValueError(f"k and block must be at least 1, got {k} and {block}")
-    training = isinstance(recommender, nn.Module) and recommender.training
-    if isinstance(recommender, nn.Module):
-        recommender.eval()
     screen = _Screen(recommender, mask_seen, candidates)
     first = 0
-    try:
+    with evaluating(recommender):
         for asked in histories.blocks(max(block, TOGETHER)):
             query = screen.vectors(asked)
             at = 0
@@ -125,6 +123,16 @@ def blocks(
                 at = rows.stop
                 yield _padded(found, k)
             first += len(asked)
+
+
+@contextmanager
+def evaluating(recommender: Recommender) -> Iterator[None]:
+    """A model in evaluation mode meanwhile."""
+    training = isinstance(recommender, nn.Module) and recommender.training
+    if isinstance(recommender, nn.Module):
+        recommender.eval()
+    try:
+        yield
     finally:
         if isinstance(recommender, nn.Module):
             recommender.train(training)
@@ -138,6 +146,20 @@ def dot(query: Tensor, items: Tensor) -> Tensor:
         added = terms[..., :half] + terms[..., half : 2 * half]
         terms = added if width % 2 == 0 else torch.cat([added, terms[..., 2 * half :]], -1)
     return terms.squeeze(-1) if terms.shape[-1] else terms.sum(-1)
+
+
+def of_record(query: Tensor, items: Tensor, row: Tensor, item: Tensor) -> Tensor:
+    """float64 [R]: :func:`dot` of query[row] and items[item], the same to the bit; on a CPU in one pass, else some at a time."""
+    if all(x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) for x in (query, items)):
+        from recsys import ranking_kernel
+
+        out = torch.empty(len(row), dtype=torch.float64)
+        arrays = (x.detach().contiguous().numpy() for x in (query, items, row, item, out))
+        share(partial(ranking_kernel.records, *arrays), len(row), worth=len(row) * query.shape[1] >= 1 << 16)
+        return out
+    step = max(1, (1 << 20) // max(1, query.shape[1]))
+    pairs = zip(torch.split(row, step), torch.split(item, step), strict=True)
+    return torch.cat([dot(query[r], items[i]) for r, i in pairs])
 
 
 class _Screen:
@@ -189,7 +211,7 @@ class _Screen:
             seen, of = histories.flat() if self.mask_seen else (torch.empty(0, dtype=torch.long),) * 2
             kept = ~(torch.isin(pair, of * self.num_items + seen) | torch.isin(items, self.excluded))
             row, items = row[kept].to(query.device), items[kept].to(query.device)
-            record = self._record(query, row, items)
+            record = of_record(query, self.items, row, items)
         self.check(not bool((record.isnan() | (record == torch.inf)).any()))
         kept = record > -torch.inf
         return _by_row(row[kept], items[kept], record[kept], rows=len(histories), k=min(k, self.num_items))
@@ -239,7 +261,7 @@ class _Screen:
         row, item, value = (torch.cat(x) for x in zip(*found, strict=True))
         possible = (value >= lowest[row, 0]) & (value >= last[row])
         row, item = row[possible], item[possible]
-        record = self._record(query, row, item)
+        record = of_record(query, self.items, row, item)
         enters = record > kept.scores[row, -1]
         row, item, record = row[enters], item[enters], record[enters]
         old, at = (kept.items >= 0).nonzero(as_tuple=True)
@@ -269,19 +291,6 @@ class _Screen:
                 tile.index_fill_(1, self.excluded[drop[n] : drop[n + 1]].to(tile.device) - first, -torch.inf)
             tile[:, self.num_items - first :] = -torch.inf
             yield first, tile
-
-    def _record(self, query: Tensor, row: Tensor, item: Tensor) -> Tensor:
-        """Scores of record of pairs; on a CPU in one pass, else some at a time."""
-        if all(x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64) for x in (query, self.items)):
-            from recsys import ranking_kernel
-
-            out = torch.empty(len(row), dtype=torch.float64)
-            arrays = (x.detach().contiguous().numpy() for x in (query, self.items, row, item, out))
-            share(partial(ranking_kernel.records, *arrays), len(row), worth=len(row) * query.shape[1] >= 1 << 16)
-            return out
-        step = max(1, (1 << 20) // max(1, query.shape[1]))
-        pairs = zip(row.split(step), item.split(step), strict=True)  # type: ignore[no-untyped-call]
-        return torch.cat([dot(query[r], self.items[i]) for r, i in pairs])
 
     def _given(self, histories: Histories) -> Tensor:
         """The model's own scores, copied: they may be an expanded view or a buffer of the model."""

@@ -5,18 +5,15 @@ Shapes: Q queries, N items, R relevant items of all queries, B queries of a bloc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
-import numba
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recsys.data.log import Holdout
 from recsys.errors import RecsysError
-from recsys.ranking import FLOATS, TOGETHER, dot
+from recsys.ranking import FLOATS, TOGETHER, evaluating, of_record
 from recsys.recommender import Recommender
 from recsys.threads import share
 
@@ -55,7 +52,7 @@ def full_ranks(
     rank, ranked = torch.zeros_like(query), torch.zeros(len(holdout), dtype=torch.long)
     block = max(1, min(block, FLOATS // num_items))
     space = torch.empty(block, num_items, dtype=torch.double)
-    with _evaluating(recommender):
+    with evaluating(recommender), torch.no_grad():
         for first in range(0, len(holdout), TOGETHER):
             asked = holdout.histories.take(slice(first, first + TOGETHER))
             vectors = recommender.vectors(asked)
@@ -104,10 +101,8 @@ class _Products:
 
     def of_record(self, row: Tensor, item: Tensor) -> Tensor:
         """float64 [R]."""
-        device, size = self.query.device, max(1, FLOATS // (16 * max(1, self.query.shape[1])))
-        pairs = zip(torch.split(row.to(device), size), torch.split(item.to(device), size), strict=True)
-        found: Tensor = torch.cat([dot(self.query[r], self.items[i]) for r, i in pairs])
-        return found.cpu()
+        device = self.query.device
+        return of_record(self.query, self.items, row.to(device), item.to(device)).cpu()
 
     def margin(self) -> Tensor:
         """float64 [B]: the largest difference of a product and a score of record (Higham 2002, section 3.1: each is within half of it)."""
@@ -139,34 +134,7 @@ def _counted(scores: Tensor, row: Tensor, item: Tensor, value: Tensor, margin: T
     """int64 [R] each: how many scores of a row are above ``value`` by more than the margin, and how many are within it, of items of lower
     and of higher codes than ``item``."""
     found = torch.empty_like(row), torch.empty_like(row), torch.empty_like(row)
-    share(partial(_count, *(x.numpy() for x in (scores, row, item, value - margin, value + margin, *found))), len(row))
+    from recsys import ranking_kernel
+
+    share(partial(ranking_kernel.count, *(x.numpy() for x in (scores, row, item, value - margin, value + margin, *found))), len(row))
     return found
-
-
-@numba.njit(cache=True, nogil=True)
-def _count(scores, row, item, low, high, above, lower, higher, a, b):  # type: ignore[no-untyped-def]  # pragma: no cover
-    for r in range(a, b):
-        line, own, least, most = scores[row[r]], item[r], low[r], high[r]
-        beyond, first, second = 0, 0, 0
-        for i in range(own):
-            beyond += line[i] > most
-            first += line[i] >= least
-        before = beyond
-        for i in range(own + 1, len(line)):
-            beyond += line[i] > most
-            second += line[i] >= least
-        above[r], lower[r], higher[r] = beyond, first - before, second - (beyond - before)
-
-
-@contextmanager
-def _evaluating(recommender: Recommender) -> Iterator[None]:
-    """Without gradients, and in evaluation mode."""
-    training = isinstance(recommender, nn.Module) and recommender.training
-    if isinstance(recommender, nn.Module):
-        recommender.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        if isinstance(recommender, nn.Module):
-            recommender.train(training)
